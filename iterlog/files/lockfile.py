@@ -1,0 +1,188 @@
+"""The file ``NAME.lock`` beside a history: who may write, who wrote last, which loop runs.
+
+It is never unlinked: that would split those who wait for it over two inodes. Its first 256 bytes are the note of the
+last writer, the next 256 the claim of a running loop, both JSON padded with spaces. The append lock is a ``flock`` on
+the whole file; the claim is a second lock, which lives as long as the handle of the loop that holds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import errno
+import fcntl
+import os
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from iterlog.errors import ConflictError
+from iterlog.files.durable import CREATE_FLAGS, NEW_FILE_MODE, sync_directory
+
+_OPEN_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_PART = 256
+_NOTE_AT = 0
+_CLAIM_AT = _PART
+_CLAIM_BYTE = 1 << 30  # far behind the content: the range lock of the claim covers this one byte
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+@dataclass(frozen=True)
+class WriterNote:
+    """What the last writer left for the next one.
+
+    Attributes:
+        boot_id: The boot it wrote in. Another one now means the machine may have crashed since.
+        highest: At least the highest iteration number of the history whenever its last line does not have it.
+    """
+
+    boot_id: str
+    highest: int = -1
+
+
+class LockFile:
+    """The lock file of one history, as one handle has it open."""
+
+    def __init__(self, path: str, url: str, *, shared_with_other_machines: bool = False) -> None:
+        self.path = path
+        self._url = url
+        self._descriptor = -1
+        self._claim_descriptor = -1
+        # A range lock beside a flock on the same file is safe on Linux's own file systems only: elsewhere the two
+        # exclude each other.
+        self._range_claim = sys.platform == "linux" and not shared_with_other_machines
+
+    def acquire(self) -> bool:
+        """Wait for the append lock; return whether this call created the file."""
+        created = self._descriptor < 0 and self._open()
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        return created
+
+    def release(self) -> None:
+        """Give the append lock back; harmless when it is not held."""
+        if self._descriptor >= 0:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def replaced(self) -> bool:
+        """Whether somebody removed the file while this handle had it open; then close and acquire again."""
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            return True
+        here = os.fstat(self._descriptor)
+        return (there.st_ino, there.st_dev) != (here.st_ino, here.st_dev)
+
+    def read_note(self) -> WriterNote | None:
+        """Return the last writer's note, None when there is none that can be read."""
+        fields = _read_part(self._descriptor, _NOTE_AT)
+        boot, highest = fields.get("boot_id"), fields.get("highest")
+        return WriterNote(boot, highest) if isinstance(boot, str) and isinstance(highest, int) else None
+
+    def write_note(self, note: WriterNote, *, durable: bool = False) -> None:
+        """Replace the note; only under the append lock."""
+        _write_part(self._descriptor, _NOTE_AT, {"format": 1, "boot_id": note.boot_id, "highest": note.highest})
+        if durable:
+            os.fsync(self._descriptor)
+
+    def claim(self) -> None:
+        """Claim the history for the loop that uses this handle; again is fine.
+
+        Raises:
+            ConflictError: Another handle holds the claim.
+        """
+        if self._claim_descriptor >= 0:
+            return
+        path = self.path if self._range_claim else f"{self.path}.claim"
+        descriptor = _open_or_create(path)[0]
+        try:
+            self._lock_claim(descriptor)
+        except OSError as error:
+            holder = _read_part(descriptor, _CLAIM_AT)
+            os.close(descriptor)
+            if error.errno not in {errno.EAGAIN, errno.EACCES}:
+                raise
+            raise ConflictError(_describe(holder), url=self._url) from None
+        since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        host = socket.gethostname()[:100]
+        _write_part(descriptor, _CLAIM_AT, {"pid": os.getpid(), "host": host, "since": since})
+        self._claim_descriptor = descriptor
+
+    def close(self) -> None:
+        """Release the claim and close the file."""
+        if self._claim_descriptor >= 0:
+            with contextlib.suppress(OSError):  # the name is a courtesy to people; the lock is what counts
+                _write_part(self._claim_descriptor, _CLAIM_AT, {})
+        self.forget()
+
+    def forget(self) -> None:
+        """Close what is open without a word to others: for a forked child, where the parent goes on holding it."""
+        for descriptor in (self._descriptor, self._claim_descriptor):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptor = self._claim_descriptor = -1
+
+    def reopen(self) -> bool:
+        """Open the file anew, keeping the claim, and wait for the lock; return whether this created the file."""
+        os.close(self._descriptor)
+        self._descriptor = -1
+        return self.acquire()
+
+    def _open(self) -> bool:
+        self._descriptor, created = _open_or_create(self.path)
+        return created
+
+    def _lock_claim(self, descriptor: int) -> None:
+        if self._range_claim:
+            lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, _CLAIM_BYTE, 1, 0)
+            # Open file description locks (fcntl(2)): unlike POSIX locks they are not lost when another descriptor of
+            # the file is closed in this process.
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _open_or_create(path: str) -> tuple[int, bool]:
+    """Open a lock file, creating it durably, so that no crash can make a written-to history look untouched."""
+    try:
+        return os.open(path, _OPEN_FLAGS), False
+    except FileNotFoundError:
+        pass
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS | CREATE_FLAGS, NEW_FILE_MODE)
+    except FileExistsError:
+        return os.open(path, _OPEN_FLAGS), False
+    try:
+        os.fsync(descriptor)
+        sync_directory(os.path.dirname(path))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, True
+
+
+def _read_part(descriptor: int, offset: int) -> dict[str, Any]:
+    try:
+        fields = _decode(os.pread(descriptor, _PART, offset).strip(b" \n\0") or b"{}")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _write_part(descriptor: int, offset: int, fields: dict[str, Any]) -> None:
+    os.pwrite(descriptor, _encode(fields).ljust(_PART - 1)[: _PART - 1] + b"\n", offset)
+
+
+def _describe(holder: dict[str, Any]) -> str:
+    pid, host, since = (str(holder.get(name, "unknown"))[:100] for name in ("pid", "host", "since"))
+    own = " (this one)" if pid == str(os.getpid()) and host == socket.gethostname()[:100] else ""
+    shown = f"process {pid}{own} on {host} since {since}".encode("unicode_escape").decode("ascii")
+    return (
+        f"a loop is running on this history: {shown}; stop it or close its handle first, or give this loop "
+        "a history of its own"
+    )

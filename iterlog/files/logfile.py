@@ -1,0 +1,265 @@
+"""The append protocol: one file of lines that any number of threads and processes append to, and no crash confuses.
+
+An append, in order: take the thread lock; take the file lock; is the path still our inode, and its size what we left?
+If not, look at the end and repair it; one write on an O_APPEND descriptor; unlock; sync, together with every thread that
+waits for the same; acknowledge. Whatever fails before the write is whole takes it back, still under the lock.
+
+A kill can tear even a small write, and a machine crash can leave runs of NULs with whole lines behind them. So the end
+is looked at whenever somebody else wrote last, and every line is checked when the machine was booted since.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+from iterlog.errors import ConfigError
+from iterlog.files.durable import (
+    CREATE_FLAGS,
+    NEW_FILE_MODE,
+    WRITE_FLAGS,
+    SyncGroup,
+    make_directories,
+    sync_directory,
+)
+from iterlog.files.failures import translated
+from iterlog.files.lockfile import LockFile, WriterNote
+from iterlog.files.machine import boot_id
+from iterlog.files.tail import check_all_lines, number_behind, put_in_order
+from iterlog.lines import iteration_of
+from iterlog.position import Durability, Position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from iterlog.reports import Dropped
+
+_UNKNOWN = -1
+
+
+class LogFile:
+    """One append-only file of lines, opened on first use, and again after a fork or a replacement.
+
+    Args:
+        path: The file, without symbolic links.
+        url: How errors name the history.
+        on_dropped: Told what a repair took out or found lost.
+        shared_with_other_machines: The file system is a network's; see `LockFile`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        url: str,
+        on_dropped: Callable[[Dropped], None],
+        *,
+        shared_with_other_machines: bool = False,
+    ) -> None:
+        self.path = path
+        self.url = url
+        self._lock = LockFile(f"{path}.lock", url, shared_with_other_machines=shared_with_other_machines)
+        self._on_dropped = on_dropped
+        self._mutex = threading.Lock()
+        self._group: SyncGroup | None = None
+        self._inode = (0, 0)
+        self._size = _UNKNOWN  # what the file had when this handle last looked
+        self._next = 0  # the first iteration number not handed out, as of _size
+        self._noted_highest = -1
+        self._boot_checked = False
+        _live.add(self)
+
+    def append(self, lines: Sequence[bytes], durability: Durability) -> Position:
+        """Store lines, all or nothing; see `HistoryStore._append`."""
+        return self._append(b"\n".join(lines) + b"\n", [iteration_of(line) for line in lines], None, durability)
+
+    def append_numbered(self, make: Callable[[int], Sequence[bytes]], durability: Durability) -> Position:
+        """Store the lines made for the first free number; see `SupportsNumbering._append_numbered`."""
+        return self._append(b"", [], make, durability)
+
+    def repair(self) -> int:
+        """Put the end of the file in order, when there is a file; return the first number not handed out."""
+        with self._mutex:
+            self._check()
+            if not os.path.exists(self.path):
+                return 0
+            try:
+                self._acquire()
+                self._prepare()
+            except OSError as error:
+                raise translated(error, self.url) from error
+            finally:
+                self._lock.release()
+            return self._next
+
+    def claim(self) -> None:
+        """Claim the file for one loop; see `SupportsClaim._claim`."""
+        with self._mutex:
+            try:
+                make_directories(os.path.dirname(self.path))
+                self._lock.claim()
+            except OSError as error:
+                raise translated(error, self.url) from error
+
+    def flush(self) -> None:
+        """Make durable what this handle appended."""
+        group = self._group
+        if group is not None:
+            group.wait_for(group.written)
+
+    def close(self) -> None:
+        """Make everything durable and let go of the file and its lock."""
+        _live.discard(self)
+        with self._mutex:
+            try:
+                self.flush()
+            finally:
+                self._let_go()
+                self._lock.close()
+
+    def forget(self) -> None:
+        """Start anew in a forked child: the open descriptors, and the locks on them, are the parent's."""
+        self._mutex = threading.Lock()
+        self._size, self._boot_checked = _UNKNOWN, False
+        group, self._group = self._group, None
+        if group is not None:
+            os.close(group.descriptor)
+        self._lock.forget()
+
+    # the protocol
+
+    def _append(
+        self,
+        data: bytes,
+        numbers: list[int],
+        make: Callable[[int], Sequence[bytes]] | None,
+        durability: Durability,
+    ) -> Position:
+        with self._mutex:
+            self._check()
+            try:
+                self._acquire()
+                group = self._prepare()
+                start = self._size
+                if make is not None:
+                    lines = make(self._next)
+                    data, numbers = b"\n".join(lines) + b"\n", [iteration_of(line) for line in lines]
+                following = max(self._next, *numbers, -1) + 1 if len(numbers) > 1 else max(self._next, numbers[0] + 1)
+                if numbers[-1] + 1 < following and self._noted_highest + 1 < following:
+                    self._note_highest(following - 1)
+                self._size = _UNKNOWN
+                self._write(group.descriptor, data, start)
+                end = start + len(data)
+                self._size, self._next = end, following
+                group = self._group or group
+                group.written = end
+            except OSError as error:
+                raise translated(error, self.url) from error
+            finally:
+                self._lock.release()
+        if durability is Durability.SYNC:
+            group.wait_for(end)
+        return Position.of(end)
+
+    def _acquire(self) -> None:
+        """Take the file lock, having made sure once that no crash of the machine went unnoticed."""
+        if self._boot_checked:
+            self._lock.acquire()
+            return
+        make_directories(os.path.dirname(self.path))
+        created = self._lock.acquire()
+        note = None if created else self._lock.read_note()
+        if note is None or note.boot_id != boot_id():
+            # Without a lock file no writer of this protocol was ever here, so there is nothing to have lost.
+            highest = -1 if created else check_all_lines(self.path, self._on_dropped)
+            highest = max(highest, note.highest) if note else highest
+            self._lock.write_note(WriterNote(boot_id(), highest), durable=True)
+        self._boot_checked = True
+
+    def _prepare(self) -> SyncGroup:
+        """Have the file open and its end in order."""
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            return self._create()
+        group = self._group
+        if group is None or (there.st_ino, there.st_dev) != self._inode:
+            group = self._open(WRITE_FLAGS)
+            there = os.fstat(group.descriptor)
+        if there.st_size != self._size:
+            self._catch_up(group.descriptor, there.st_size)
+        return group
+
+    def _write(self, descriptor: int, data: bytes, start: int) -> None:
+        """Write at the end of the file, all or nothing."""
+        try:
+            written = os.write(descriptor, data)
+            while written < len(data):
+                written += os.write(descriptor, memoryview(data)[written:])
+        except BaseException:
+            # What is whole stays: a reader may have seen it. What is not is torn and goes; should that fail as well,
+            # the next writer sets it aside.
+            size = os.fstat(descriptor).st_size
+            if start < size < start + len(data):
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, start)
+            raise
+
+    # opening and catching up, still under the lock
+
+    def _create(self) -> SyncGroup:
+        group = self._open(WRITE_FLAGS | CREATE_FLAGS)
+        os.fsync(group.descriptor)
+        sync_directory(os.path.dirname(self.path))
+        self._size, self._next, self._noted_highest = 0, 0, -1
+        return group
+
+    def _open(self, flags: int) -> SyncGroup:
+        self._let_go()
+        descriptor = os.open(self.path, flags, NEW_FILE_MODE)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise ConfigError("what stands at this path is not a plain file; name another", url=self.url)
+        self._inode = (status.st_ino, status.st_dev)
+        self._size = _UNKNOWN
+        self._group = SyncGroup(descriptor, self.url)
+        return self._group
+
+    def _catch_up(self, descriptor: int, size: int) -> None:
+        """Somebody else wrote last, or nobody yet: repair what a crash left, and learn the numbers."""
+        if self._lock.replaced():
+            self._lock.reopen()
+        end = put_in_order(descriptor, self.path, size, self._on_dropped)
+        note = self._lock.read_note()
+        self._noted_highest = note.highest if note else -1
+        self._next = max(self._noted_highest + 1, number_behind(descriptor, end))
+        self._size = end
+
+    def _note_highest(self, highest: int) -> None:
+        """Note a number that the last line is about to hide, before it does."""
+        self._lock.write_note(WriterNote(boot_id(), highest))
+        self._noted_highest = highest
+
+    def _check(self) -> None:
+        if self._group is not None:
+            self._group.check()
+
+    def _let_go(self) -> None:
+        group, self._group = self._group, None
+        if group is not None:
+            group.close()
+
+
+_live: weakref.WeakSet[LogFile] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for log_file in list(_live):
+        log_file.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,105 @@
+"""The end of a file of lines after a crash: what is whole is kept, what is torn is set aside, nothing is deleted.
+
+Everything here runs under the append lock: only its holder can tell a torn end from an append in flight.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from iterlog.files.durable import READ_FLAGS, set_aside
+from iterlog.files.lines_of import last_newline, lines_back, lines_forward
+from iterlog.lines import DamagedLineError, decode_line, is_whole_append
+from iterlog.position import Position
+from iterlog.reports import Dropped, FaultKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LARGEST_RECORD = 1 << 28  # a longer tail is no record that lost its newline, and need not be read into memory
+
+
+def put_in_order(descriptor: int, path: str, size: int, on_dropped: Callable[[Dropped], None]) -> int:
+    """Make a file end with a whole append and a newline; return its new size.
+
+    Args:
+        descriptor: The file, open for appending.
+        path: Its path; what is torn goes beside it.
+        size: Its size.
+        on_dropped: Told what was taken out.
+    """
+    end = last_newline(descriptor, size)
+    if end < size:
+        tail = os.pread(descriptor, size - end, end) if size - end <= _LARGEST_RECORD else b""
+        if is_whole_append(tail):
+            os.write(descriptor, b"\n")
+            os.fsync(descriptor)
+            return size + 1
+        end = _drop(descriptor, path, end, size, on_dropped)
+    whole = next((stop for stop, _ in lines_back(descriptor, end)), 0)
+    if whole < end and os.pread(descriptor, end - whole, whole).strip():
+        end = _drop(descriptor, path, whole, end, on_dropped)
+    return end
+
+
+def number_behind(descriptor: int, end: int) -> int:
+    """Return the iteration number that follows the last readable record before an offset; 0 when there is none."""
+    damaged = 0
+    for _, line in lines_back(descriptor, end):
+        try:
+            return (decode_line(line).iteration or 0) + 1 + damaged
+        except DamagedLineError as damage:
+            # It had a number as well, most likely the next one: it must not be handed out again.
+            damaged += damage.kind is not FaultKind.RECORD
+    return damaged
+
+
+def check_all_lines(path: str, on_dropped: Callable[[Dropped], None]) -> int:
+    """Report every damaged line, as a crash of the machine can leave them anywhere; return the highest number.
+
+    Damaged lines stay where they are.
+    """
+    try:
+        descriptor = os.open(path, READ_FLAGS)
+    except FileNotFoundError:
+        return -1
+    highest, start = -1, 0
+    try:
+        end = last_newline(descriptor, os.fstat(descriptor).st_size)
+        for stop, line in lines_forward(descriptor, 0, end, lambda _stop, _count: None):
+            try:
+                highest = max(highest, decode_line(line).iteration or 0)
+            except DamagedLineError as damage:
+                if damage.kind is not FaultKind.RECORD:
+                    on_dropped(Dropped(Position.of(start), stop - start, damage.kind, None))
+            start = stop
+    finally:
+        os.close(descriptor)
+    return highest
+
+
+def _drop(descriptor: int, path: str, start: int, end: int, on_dropped: Callable[[Dropped], None]) -> int:
+    """Take the end of the file out of the history; return the new end."""
+    kind = _kind_of(descriptor, start, end)
+    try:
+        os.ftruncate(descriptor, end)
+    except PermissionError:
+        # An append-only file (chattr +a) cannot be cut: end the line instead, and readers pass over it.
+        if os.pread(descriptor, 1, end - 1) != b"\n":
+            end += os.write(descriptor, b"\n")
+        os.fsync(descriptor)
+        on_dropped(Dropped(Position.of(start), end - start, kind, None))
+        return end
+    kept_at = set_aside(descriptor, path, start, end)
+    os.ftruncate(descriptor, start)
+    os.fsync(descriptor)
+    on_dropped(Dropped(Position.of(start), end - start, kind, kept_at))
+    return start
+
+
+def _kind_of(descriptor: int, start: int, end: int) -> FaultKind:
+    if os.pread(descriptor, 1, end - 1) == b"\n":
+        return FaultKind.UNFINISHED
+    nul_only = not os.pread(descriptor, min(end - start, 1 << 20), start).strip(b"\0")
+    return FaultKind.NUL if nul_only else FaultKind.TORN

@@ -1,0 +1,105 @@
+"""From a URL's scheme to the class that serves it.
+
+Resolution order: what `register_backend` was given, the built-in table, entry points of the group
+``iterlog.backends`` (name = scheme). A third party cannot take a built-in scheme. Backends are imported on first use,
+so that ``import iterlog`` pays for none.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from iterlog.errors import ConfigError
+from iterlog.options import suggestion
+from iterlog.url import HistoryURL
+
+if TYPE_CHECKING:
+    import os
+
+    from iterlog.store import HistoryStore
+
+ENTRY_POINT_GROUP = "iterlog.backends"
+
+_BUILT_IN = {
+    "file": "iterlog.backends.jsonl:JsonlHistory",
+    "jsonl": "iterlog.backends.jsonl:JsonlHistory",
+    "memory": "iterlog.backends.memory:MemoryHistory",
+}
+_registered: dict[str, str | type[HistoryStore]] = {}
+
+
+def open_history(url: str | os.PathLike[str] | None = None, /, **options: object) -> HistoryStore:
+    """Open the history at a URL; it is created by the first append.
+
+    Args:
+        url: A path, a PathLike, a URL such as ``memory://name``, or None for ``$ITERLOG_URL``, else
+            ``iteration_history.jsonl`` in the current directory.
+        **options: The backend's options, typed or as text; they win over the URL's query. Every backend knows
+            ``durability`` (``sync`` or ``flush``), ``on_damage`` (``skip`` or ``raise``) and ``create`` (false: a
+            missing history is an error instead of an empty one).
+
+    Returns:
+        A store; close it, or use it in a ``with`` statement.
+
+    Raises:
+        ConfigError: The URL, its scheme or an option is wrong.
+        HistoryNotFoundError: ``create`` is false and there is no history.
+        UnavailableError: The place cannot be reached.
+    """
+    parsed = HistoryURL.parse(url, **options)
+    return find_backend(parsed).from_url(parsed)
+
+
+def register_backend(scheme: str, backend: str | type[HistoryStore]) -> None:
+    """Serve a scheme with a backend of one's own, in this process.
+
+    Args:
+        scheme: The part of a URL before ``://``, in lower case.
+        backend: The class, or ``"package.module:Class"`` to import it on first use.
+
+    Raises:
+        ConfigError: The scheme is built in.
+    """
+    if scheme in _BUILT_IN:
+        raise ConfigError(f"scheme {scheme!r} is built in and cannot be taken; choose another name")
+    _registered[scheme] = backend
+
+
+def find_backend(url: HistoryURL) -> type[HistoryStore]:
+    """Return the class that serves a URL's scheme.
+
+    Raises:
+        ConfigError: No backend serves the scheme, or the one that should cannot be imported.
+    """
+    scheme = url.scheme
+    backend = _registered.get(scheme) or _BUILT_IN.get(scheme) or _from_entry_points(scheme)
+    if backend is None:
+        known = {*_BUILT_IN, *_registered}
+        raise ConfigError(f"no backend serves {scheme!r} URLs{suggestion(scheme, known)}", url=str(url))
+    if isinstance(backend, str):
+        module, _, name = backend.partition(":")
+        try:
+            backend = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"the backend for {scheme!r} cannot be imported: {error}", url=str(url)) from error
+    return _checked(backend, url)
+
+
+def _from_entry_points(scheme: str) -> str | None:
+    # Only on a scheme nobody else knows: reading the metadata of every installed package takes tens of milliseconds.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
+    found = list(entry_points(group=ENTRY_POINT_GROUP, name=scheme))
+    if len({point.value for point in found}) > 1:
+        names = ", ".join(sorted(point.value for point in found))
+        raise ConfigError(f"several installed packages serve {scheme!r} URLs: {names}; uninstall all but one")
+    return found[0].value if found else None
+
+
+def _checked(backend: object, url: HistoryURL) -> type[HistoryStore]:
+    from iterlog.store import HistoryStore  # noqa: PLC0415 - the store brings msgspec, which `import iterlog` avoids
+
+    if not (isinstance(backend, type) and issubclass(backend, HistoryStore)):
+        raise ConfigError(f"what serves {url.scheme!r} is {backend!r}, not a HistoryStore class", url=str(url))
+    return backend

@@ -1,0 +1,117 @@
+"""What a history tells about itself: where to go on, what is damaged, what a crash cost."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iterlog.position import Position
+    from iterlog.record import IterationRecord
+
+
+class FaultKind(enum.StrEnum):
+    """What is wrong with some stored bytes."""
+
+    NUL = "nul"
+    """Bytes were replaced by NULs, as a file system may leave them after a machine crash."""
+    CHECKSUM = "checksum"
+    """The line's CRC-32 does not match: bits changed, or another program rewrote the line."""
+    JSON = "json"
+    """The line is no JSON in UTF-8."""
+    RECORD = "record"
+    """The line is JSON, but no iteration record."""
+    CODE_HASH = "code_hash"
+    """The record is readable, but its stored hash is not that of its code."""
+    UNFINISHED = "unfinished"
+    """Lines of an append that never came to its end; they were never acknowledged."""
+    TORN = "torn"
+    """The end of the history is an append that was cut short; the next writer sets it aside."""
+
+
+ADVICE = {
+    FaultKind.NUL: "the record is lost; restore the line from a copy if there is one",
+    FaultKind.CHECKSUM: "the record is not trusted; restore the line from a copy if there is one",
+    FaultKind.JSON: "the record is lost; restore the line from a copy if there is one",
+    FaultKind.RECORD: "another program wrote the line; it is left alone and skipped",
+    FaultKind.CODE_HASH: "the record is used, with the hash of the code it holds",
+    FaultKind.UNFINISHED: "nothing acknowledged is lost; the lines are skipped",
+    FaultKind.TORN: "nothing acknowledged is lost; repair() or the next append sets it aside",
+}
+"""What can be done about each kind of fault."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One piece of damage.
+
+    Attributes:
+        position: The position after the damage; ``read(position)`` goes on behind it.
+        kind: What is wrong.
+        detail: The same for people.
+    """
+
+    position: Position
+    kind: FaultKind
+    detail: str
+
+    @property
+    def advice(self) -> str:
+        """What can be done."""
+        return ADVICE[self.kind]
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What a full check of a history found.
+
+    Attributes:
+        records: How many records are readable.
+        end: The position after the last of them.
+        faults: What is damaged, in order of position.
+    """
+
+    records: int
+    end: Position
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.faults
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What a repair took out of a history, or reports as lost: the cost of a crash.
+
+    Attributes:
+        position: Where in the history it stood.
+        size: Its bytes.
+        kind: What was wrong with it.
+        kept_at: Where the bytes were set aside; None when they still stand in the history.
+    """
+
+    position: Position
+    size: int
+    kind: FaultKind
+    kept_at: str | None
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """Where a loop goes on.
+
+    Attributes:
+        next_iteration: The number of the next iteration; 0 for a new history.
+        feedback: The last record's feedback for it, whether that iteration failed or not; ``""`` for a new history.
+        last: The last readable record, or None.
+        dropped: What crashes cost since this handle was opened; nothing acknowledged is ever among it unless the
+            storage itself damaged it.
+    """
+
+    next_iteration: int
+    feedback: str
+    last: IterationRecord | None
+    dropped: tuple[Dropped, ...] = ()

@@ -1,0 +1,165 @@
+"""Whatever a Python loop produces, turned into values JSON can hold.
+
+`plain` runs once, when a record is made: numpy, pandas and torch scalars, Decimal, datetimes, enums, dataclasses and
+the like become str, int, float, bool, None, list and dict of exactly these types. Non-finite floats stay floats in
+memory; `wire` turns them into the strings a line holds, and `unwire` turns those back inside ``metrics``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import math
+import os
+import uuid
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+from iterlog.errors import RecordError
+
+MAX_DEPTH = 100
+"""How deep values may nest; deeper is taken for a cycle."""
+
+_MAX_INT = 10**4300  # Python itself refuses to print or read longer ones (sys.set_int_max_str_digits)
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def plain(value: object, where: str, depth: int = 0) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line per type
+    """Return a value as exact str, int, float, bool, None, list or dict.
+
+    Args:
+        value: What the loop produced.
+        where: Its name, for the message, such as ``metrics['loss']``.
+        depth: How deep it is nested.
+
+    Raises:
+        RecordError: The value, or one inside it, has no JSON form.
+    """
+    kind = type(value)
+    if value is None or kind is bool or kind is float:
+        return value
+    if kind is str:
+        return joined_surrogates(str(value))
+    if depth > MAX_DEPTH:
+        raise RecordError(f"{where} is nested deeper than {MAX_DEPTH} levels, or contains itself")
+    if isinstance(value, enum.Enum):
+        return plain(value.value, where, depth + 1)
+    if isinstance(value, int):
+        return _plain_int(int(value), where)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return joined_surrogates(str.__str__(value))
+    if isinstance(value, decimal.Decimal):
+        return _plain_decimal(value)
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return _plain_time(value)
+    if isinstance(value, dt.timedelta):
+        return float(value.total_seconds())
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, os.PathLike):
+        return plain(os.fspath(value), where, depth + 1)
+    if isinstance(value, Mapping):
+        return {_plain_key(key, where): plain(item, f"{where}[{key!r}]", depth + 1) for key, item in value.items()}
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise RecordError(f"{where} is {kind.__name__}, which JSON cannot hold; decode it or encode it as base64")
+    if isinstance(value, Sequence | Set):
+        return [plain(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return plain(fields, where, depth + 1)
+    return _plain_foreign(value, where, depth)
+
+
+def wire(value: Any) -> Any:
+    """Return a plain value with non-finite floats written as ``"NaN"``, ``"Infinity"``, ``"-Infinity"``.
+
+    Those are the strings of ProtoJSON (https://protobuf.dev/programming-guides/json/).
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: wire(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [wire(item) for item in value]
+    return value
+
+
+def unwire(value: Any) -> Any:
+    """Return a read value with the three non-finite strings turned back into floats."""
+    if isinstance(value, str):
+        return _NON_FINITE.get(value, value)
+    if isinstance(value, dict):
+        return {key: unwire(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unwire(item) for item in value]
+    return value
+
+
+def joined_surrogates(text: str) -> str:
+    """Return text in which two surrogates that make one character are that character.
+
+    JSON cannot tell the two apart, so without this a text could come back different from what was stored. Lone
+    surrogates stay.
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return text
+
+
+def _plain_int(value: int, where: str) -> int:
+    if not -_MAX_INT < value < _MAX_INT:
+        raise RecordError(f"{where} has more than 4,300 digits; store it as text")
+    return value
+
+
+def _plain_decimal(value: decimal.Decimal) -> int | float | str:
+    """Keep a Decimal as a number where a float gives the same digits back, else as its text."""
+    if value.is_snan():
+        return math.nan
+    number = float(value)
+    if not math.isfinite(number):
+        return number if not value.is_finite() else str(value)
+    return number if decimal.Decimal(repr(number)) == value else str(value)
+
+
+def _plain_time(value: dt.datetime | dt.date | dt.time) -> str | None:
+    if value != value:  # noqa: PLR0124 - pandas.NaT is a datetime that equals nothing
+        return None
+    return value.isoformat()
+
+
+def _plain_key(key: object, where: str) -> str:
+    if isinstance(key, str):
+        return joined_surrogates(str.__str__(key))
+    if isinstance(key, int | float) or key is None:
+        return str(plain(key, where))
+    for_json = plain(key, f"a key of {where}")
+    if isinstance(for_json, str | int | float):
+        return str(for_json)
+    raise RecordError(f"{where} has a key of type {type(key).__name__}; use text")
+
+
+def _plain_foreign(value: object, where: str, depth: int) -> Any:
+    """Turn what numpy, pandas, torch and jax produce into plain values, without importing any of them."""
+    if type(value).__name__ == "NAType":
+        return None
+    for method in ("tolist", "item"):
+        convert = getattr(value, method, None)
+        if callable(convert) and not isinstance(value, type):
+            try:
+                converted = convert()
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise RecordError(f"{where} is a {type(value).__name__} that gives no plain value: {error}") from error
+            if type(converted) is not type(value):
+                return plain(converted, where, depth + 1)
+    if isinstance(value, complex):
+        return {"real": plain(value.real, where, depth + 1), "imag": plain(value.imag, where, depth + 1)}
+    raise RecordError(f"{where} is a {type(value).__name__}, which cannot be recorded; convert it to numbers or text")
