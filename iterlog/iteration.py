@@ -53,7 +53,9 @@ class Iteration:
     def __init__(self, history: HistoryStore, fields: dict[str, Any]) -> None:
         for name in fields:
             if name not in _ATTRIBUTES:
-                raise RecordError(f"an iteration has no {name!r} to begin with; it has {', '.join(sorted(_ATTRIBUTES))}")
+                raise RecordError(
+                    f"an iteration has no {name!r} to begin with; it has {', '.join(sorted(_ATTRIBUTES))}"
+                )
         self.code: str | None = None
         self.metrics: dict[str, Any] = {}
         self.feedback_for_next = ""
@@ -112,6 +114,12 @@ class Iteration:
             if not lost:
                 raise
             # The body failed and left something that cannot be stored: keep what can be, the failure first of all.
-            kept = {"code": self.code if isinstance(self.code, str) else None, "metrics": {}, "extra": {}}
-            plain = {"feedback": str(self.feedback_for_next), "error": f"{self.error} (also: {invalid.message})"}
-            return IterationRecord(**kept, **plain, iteration=self.number, success=False, status="crash")
+            return IterationRecord(
+                self.number,
+                self.code if isinstance(self.code, str) else None,
+                {},
+                str(self.feedback_for_next),
+                success=False,
+                error=f"{self.error} (also: {invalid.message})",
+                status="crash",
+            )

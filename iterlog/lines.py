@@ -12,20 +12,20 @@ A line's bytes do not depend on which optional packages are installed: msgspec w
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 import zlib
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import msgspec
 
 from iterlog.errors import RecordError
-from iterlog.record import OPTIONAL_FIELDS, IterationRecord, hash_code, parse_timestamp
+from iterlog.record import LINE_FIELDS, OPTIONAL_FIELDS, IterationRecord, hash_code, parse_timestamp
 from iterlog.reports import FaultKind
 from iterlog.values import plain, unwire, wire
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Sequence
 
 MORE_KEY = b',"_more":'
@@ -33,13 +33,43 @@ MORE_KEY = b',"_more":'
 
 _CRC_KEY = b',"crc":"'
 _CRC_SIZE = len(_CRC_KEY) + 8 + len(b'"}')
-_MORE_WINDOW = len(MORE_KEY) + 10 + _CRC_SIZE
+
+MORE_WINDOW = -(len(MORE_KEY) + 10 + _CRC_SIZE)
+"""From where, counted from a line's end, `MORE_KEY` can stand."""
 _RECORD_START = b'{"iteration":'
 _BOM = b"\xef\xbb\xbf"
 _TEXT_FIELDS = ("id", "run_id", "parent_id", "status")
 
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A line that an iterlog wrote without fields of the user's own: what almost every line is, read in one go.
+
+    The names and types are those of `IterationRecord`, so that its fields can be taken over as they are.
+    """
+
+    iteration: Annotated[int, msgspec.Meta(ge=0)]
+    timestamp: dt.datetime
+    code: str | None
+    code_hash: str | None
+    metrics: dict[str, Any]
+    feedback: str
+    used_fallback: bool
+    success: bool
+    error: str | None
+    crc: str
+    id: str | None = None
+    run_id: str | None = None
+    parent_id: str | None = None
+    status: str | None = None
+    duration_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    tags: tuple[str, ...] = ()
+    more: int = msgspec.field(default=0, name="_more")
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_decode_own = msgspec.json.Decoder(_Line).decode
+_fields_of = msgspec.structs.asdict
 _crc32 = zlib.crc32
 
 
@@ -83,9 +113,14 @@ def finish_line(iteration: int, body: bytes, more: int = 0) -> bytes:
         body: What `encode_body` returned.
         more: How many lines of the same append follow.
     """
-    head = b'{"iteration":%d,%b%b%d' % (iteration, body, MORE_KEY, more) if more else b'{"iteration":%d,%b' % (
-        iteration,
-        body,
+    head = (
+        b'{"iteration":%d,%b%b%d' % (iteration, body, MORE_KEY, more)
+        if more
+        else b'{"iteration":%d,%b'
+        % (
+            iteration,
+            body,
+        )
     )
     return b'%b,"crc":"%08x"}' % (head, _crc32(head))
 
@@ -103,15 +138,27 @@ def decode_line(line: bytes) -> IterationRecord:
         DamagedLineError: There is none, or its checksum does not match.
     """
     if line[-_CRC_SIZE:-10] == _CRC_KEY and line[-2:] == b'"}':
-        head = line[:-_CRC_SIZE]
-        if b"%08x" % _crc32(head) != line[-10:-2]:
+        if b"%08x" % _crc32(memoryview(line)[:-_CRC_SIZE]) != line[-10:-2]:
             _raise_damaged(line, FaultKind.CHECKSUM, "the checksum does not match")
-        fields = _parse(head + b"}", line)
-        fields.pop("_more", None)
-        return _record_of(fields, trusted=True)
+        try:
+            fields = _fields_of(_decode_own(line))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            fields = _parse(line)
+            for name in LINE_FIELDS:
+                fields.pop(name, None)
+            return _record_of(fields, trusted=True)
+        del fields["crc"], fields["more"]
+        fields["extra"] = {}
+        if fields["timestamp"].tzinfo is not dt.UTC:
+            fields["timestamp"] = parse_timestamp(fields["timestamp"].isoformat())
+        for value in fields["metrics"].values():
+            if type(value) is not float and type(value) is not int:
+                fields["metrics"] = unwire(fields["metrics"])
+                break
+        return IterationRecord.from_stored(fields)
     if _has_bent_checksum(line):
         _raise_damaged(line, FaultKind.CHECKSUM, "the checksum's own bytes changed")
-    return _record_of(_parse(line.removeprefix(_BOM), line), trusted=False)
+    return _record_of(_parse(line), trusted=False)
 
 
 def salvage(line: bytes) -> IterationRecord | None:
@@ -130,7 +177,7 @@ def salvage(line: bytes) -> IterationRecord | None:
 
 def holds_record(line: bytes) -> bool:
     """Whether `decode_line` or `salvage` would give a record; cheaper than they are for lines with a checksum."""
-    if line[-_CRC_SIZE:-10] == _CRC_KEY and b"%08x" % _crc32(line[:-_CRC_SIZE]) == line[-10:-2]:
+    if line[-_CRC_SIZE:-10] == _CRC_KEY and b"%08x" % _crc32(memoryview(line)[:-_CRC_SIZE]) == line[-10:-2]:
         return True
     try:
         decode_line(line)
@@ -167,7 +214,7 @@ def lines_to_follow(line: bytes) -> int | None:
     """
     if line[-_CRC_SIZE:-10] != _CRC_KEY:
         return 0 if line[:1] == b"{" and line.rstrip()[-1:] == b"}" and not _has_bent_checksum(line) else None
-    start = line.rfind(MORE_KEY, max(0, len(line) - _MORE_WINDOW), -_CRC_SIZE)
+    start = line.rfind(MORE_KEY, max(0, len(line) + MORE_WINDOW), -_CRC_SIZE)
     number = line[start + len(MORE_KEY) : -_CRC_SIZE]
     if start < 0 or not number.isdigit():
         number = b"0"
@@ -195,7 +242,8 @@ def _is_flat(values: dict[str, Any]) -> bool:
     return True
 
 
-def _parse(text: bytes, line: bytes) -> dict[str, Any]:
+def _parse(line: bytes) -> dict[str, Any]:
+    text = line.removeprefix(_BOM)
     try:
         try:
             fields = _decode(text)

@@ -41,6 +41,7 @@ class Position(tuple[int, ...]):
         return cls(int(part) for part in text.split("."))
 
     def __new__(cls, parts: Iterable[int] = ()) -> Self:
+        """Make a position of a backend's own numbers, given as one iterable; `of` takes them one by one."""
         return super().__new__(cls, parts)
 
     def __str__(self) -> str:

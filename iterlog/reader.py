@@ -244,9 +244,7 @@ class HistoryReader(ABC):
             if record is not None:
                 yield position, record
 
-    def _decoded(
-        self, lines: Iterable[tuple[Position, bytes]]
-    ) -> Iterator[tuple[Position, IterationRecord | None]]:
+    def _decoded(self, lines: Iterable[tuple[Position, bytes]]) -> Iterator[tuple[Position, IterationRecord | None]]:
         """Yield each line's record, or None for damage that is skipped."""
         for position, line in lines:
             try:
@@ -267,7 +265,8 @@ class HistoryReader(ABC):
     def _follow(self, position: Position, poll_s: float, idle_s: float | None) -> Iterator[IterationRecord]:
         waited_since = time.monotonic()
         while not self._closed:
-            for position, record in self._decoded(self._scan(position)):  # noqa: B020 - goes on from the last one
+            for after, record in self._decoded(self._scan(position)):
+                position = after
                 if record is not None:
                     yield record
                     waited_since = time.monotonic()

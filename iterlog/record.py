@@ -132,7 +132,7 @@ class IterationRecord:
     def from_stored(cls, fields: dict[str, Any]) -> Self:
         """Make a record of fields already checked by `iterlog.lines`, which is the only caller."""
         record = object.__new__(cls)
-        record.__dict__.update(fields)
+        object.__setattr__(record, "__dict__", fields)
         return record
 
     def with_iteration(self, iteration: int) -> Self:
@@ -216,12 +216,9 @@ def parse_timestamp(value: object) -> dt.datetime:
 def _checked_iteration(value: object) -> int | None:
     if value is None or (type(value) is int and 0 <= value < 2**63):
         return value
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type] # numpy integers have __index__
-    except TypeError:
-        raise RecordError(f"iteration is {value!r}; give a whole number from 0 on, or None for the next one") from None
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise RecordError(f"iteration is {value!r}; give a whole number from 0 on, or None for the next one")
+    number = operator.index(value)
     if not 0 <= number < 2**63:
         raise RecordError(f"iteration is {number}; numbers go from 0 to 2**63 - 1")
     return number

@@ -338,4 +338,3 @@ def _numbered(batch: list[IterationRecord], bodies: list[bytes], first: int) -> 
         free = max(free, number + 1)
         numbered.append((number, body))
     return numbered
-

@@ -26,7 +26,9 @@ DEFAULT_HISTORY = "iteration_history.jsonl"
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _PATH_OPTIONS = re.compile(r"[A-Za-z_][\w.]*=[^/]*", re.ASCII)
-_SECRET = re.compile(r"pass(word|wd|phrase)?|secret|token|credential|signature|api_?key|access_?key|account_?key", re.I)
+_SECRET = re.compile(
+    r"pass(word|wd|phrase)?|secret|token|credential|signature|api_?key|access_?key|account_?key", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import enum
 import math
 import os
 import uuid
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from iterlog.errors import RecordError
@@ -66,7 +67,7 @@ def plain(value: object, where: str, depth: int = 0) -> Any:  # noqa: C901, PLR0
         return {_plain_key(key, where): plain(item, f"{where}[{key!r}]", depth + 1) for key, item in value.items()}
     if isinstance(value, bytes | bytearray | memoryview):
         raise RecordError(f"{where} is {kind.__name__}, which JSON cannot hold; decode it or encode it as base64")
-    if isinstance(value, Sequence | Set):
+    if isinstance(value, Sequence | AbstractSet):
         return [plain(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

@@ -10,11 +10,11 @@ import enum
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from iterlog.errors import ConfigError, CorruptionError, HistoryNotFoundError, UnsupportedOperationError
 from iterlog.options import Option, choice_of
-from iterlog.position import START, Durability, Position
+from iterlog.position import Durability, Position
 from iterlog.reader import COMMON_OPTIONS
 from iterlog.reports import Fault, FaultKind
 from iterlog.store import HistoryStore, SupportsClaim, SupportsNumbering
@@ -33,7 +33,7 @@ from iterlog.files.replaced import ReplacedFile
 from iterlog.lines import is_whole_append
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from iterlog.url import HistoryURL
 
@@ -55,7 +55,7 @@ class NetworkFileSystem(enum.Enum):
 class JsonlHistory(HistoryStore, SupportsNumbering, SupportsClaim):
     """A history in one plain JSONL file; a position is the offset behind a line."""
 
-    OPTIONS = {
+    OPTIONS: ClassVar[Mapping[str, Option]] = {
         **COMMON_OPTIONS,
         "write": Option(choice_of(Write), Write.APPEND, "append, or replace the whole file on each append"),
         "network_fs": Option(
@@ -80,9 +80,7 @@ class JsonlHistory(HistoryStore, SupportsNumbering, SupportsClaim):
         kind = network_file_system(_existing(self._path))
         self._refused = kind if network_fs is NetworkFileSystem.REFUSE else None
         make = ReplacedFile if write is Write.REPLACE else LogFile
-        self._file = make(
-            self._path, self.url, self._report_dropped, shared_with_other_machines=kind is not None
-        )
+        self._file = make(self._path, self.url, self._report_dropped, shared_with_other_machines=kind is not None)
 
     def _append(self, lines: Sequence[bytes], durability: Durability) -> Position:
         if self._refused:

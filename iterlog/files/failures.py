@@ -12,7 +12,7 @@ _NO_PLACE_FOR_A_FILE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, e
 _WHAT_TO_DO = {
     errno.ENOSPC: "the disk is full; make room and append again",
     errno.EDQUOT: "the disk quota is used up; make room and append again",
-    errno.EFBIG: "the file may not grow further (ulimit -f, or the file system's limit); raise it, or go on in a new file",
+    errno.EFBIG: "the file may not grow further (ulimit -f, or the file system's limit); raise it or use a new file",
     errno.EROFS: "the file system is mounted read-only; remount it, or choose another place",
     errno.EACCES: "permission denied; let this user read and write the file and its directory",
     errno.EPERM: "the operation is not permitted; look at the owner and attributes (lsattr) of the file",

@@ -1,8 +1,8 @@
 """The append protocol: one file of lines that any number of threads and processes append to, and no crash confuses.
 
 An append, in order: take the thread lock; take the file lock; is the path still our inode, and its size what we left?
-If not, look at the end and repair it; one write on an O_APPEND descriptor; unlock; sync, together with every thread that
-waits for the same; acknowledge. Whatever fails before the write is whole takes it back, still under the lock.
+If not, look at the end and repair it; one write on an O_APPEND descriptor; unlock; sync, together with every thread
+that waits for the same; acknowledge. Whatever fails before the write is whole takes it back, still under the lock.
 
 A kill can tear even a small write, and a machine crash can leave runs of NULs with whole lines behind them. So the end
 is looked at whenever somebody else wrote last, and every line is checked when the machine was booted since.

@@ -18,10 +18,11 @@ _NETWORK_TYPES = re.compile(
 @functools.cache
 def boot_id() -> str:
     """Return what tells this boot of the machine from every other; ``""`` where the platform has nothing."""
+    platform: str = sys.platform
     try:
-        if sys.platform == "linux":
+        if platform == "linux":
             return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        if sys.platform == "darwin":
+        if platform == "darwin":
             command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
             return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()  # noqa: S603 - a constant command
     except (OSError, subprocess.SubprocessError):
