@@ -37,6 +37,7 @@ _CRC_SIZE = len(_CRC_KEY) + 8 + len(b'"}')
 MORE_WINDOW = -(len(MORE_KEY) + 10 + _CRC_SIZE)
 """From where, counted from a line's end, `MORE_KEY` can stand."""
 _RECORD_START = b'{"iteration":'
+_NUMBER_AT = len(_RECORD_START)
 _BOM = b"\xef\xbb\xbf"
 _TEXT_FIELDS = ("id", "run_id", "parent_id", "status")
 
@@ -198,7 +199,7 @@ def is_whole_append(tail: bytes) -> bool:
 def iteration_of(line: bytes) -> int:
     """Return the number of a line's record, -1 when it holds none; does not decode lines of our own."""
     if line.startswith(_RECORD_START):
-        number = line[len(_RECORD_START) : line.find(b",", len(_RECORD_START))]
+        number = line[_NUMBER_AT : line.find(b",", _NUMBER_AT)]
         if number.isdigit():
             return int(number)
     try:

@@ -74,7 +74,7 @@ class LogFile:
 
     def append(self, lines: Sequence[bytes], durability: Durability) -> Position:
         """Store lines, all or nothing; see `HistoryStore._append`."""
-        return self._append(b"\n".join(lines) + b"\n", [iteration_of(line) for line in lines], None, durability)
+        return self._append(_joined(lines), [iteration_of(line) for line in lines], None, durability)
 
     def append_numbered(self, make: Callable[[int], Sequence[bytes]], durability: Durability) -> Position:
         """Store the lines made for the first free number; see `SupportsNumbering._append_numbered`."""
@@ -146,7 +146,7 @@ class LogFile:
                 start = self._size
                 if make is not None:
                     lines = make(self._next)
-                    data, numbers = b"\n".join(lines) + b"\n", [iteration_of(line) for line in lines]
+                    data, numbers = _joined(lines), [iteration_of(line) for line in lines]
                 following = max(self._next, *numbers, -1) + 1 if len(numbers) > 1 else max(self._next, numbers[0] + 1)
                 if numbers[-1] + 1 < following and self._noted_highest + 1 < following:
                     self._note_highest(following - 1)
@@ -252,6 +252,10 @@ class LogFile:
         group, self._group = self._group, None
         if group is not None:
             group.close()
+
+
+def _joined(lines: Sequence[bytes]) -> bytes:
+    return b"%b\n" % (lines[0] if len(lines) == 1 else b"\n".join(lines))
 
 
 _live: weakref.WeakSet[LogFile] = weakref.WeakSet()
