@@ -16,12 +16,12 @@ import datetime as dt
 import json
 import math
 import zlib
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from iterlog.errors import RecordError
-from iterlog.record import LINE_FIELDS, OPTIONAL_FIELDS, IterationRecord, hash_code, parse_timestamp
+from iterlog.record import LINE_FIELDS, OPTIONAL_FIELDS, ORIGINAL_FIELDS, IterationRecord, hash_code, parse_timestamp
 from iterlog.reports import FaultKind
 from iterlog.values import plain, unwire, wire
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 MORE_KEY = b',"_more":'
 """What stands in a line only when lines of the same append follow it."""
 
+CANCEL = 0x18
+"""The byte (ASCII's "cancel") that ends what is left of an append which could neither be completed nor taken back."""
+
 _CRC_KEY = b',"crc":"'
 _CRC_SIZE = len(_CRC_KEY) + 8 + len(b'"}')
 
@@ -39,38 +42,11 @@ MORE_WINDOW = -(len(MORE_KEY) + 10 + _CRC_SIZE)
 _RECORD_START = b'{"iteration":'
 _NUMBER_AT = len(_RECORD_START)
 _BOM = b"\xef\xbb\xbf"
-_TEXT_FIELDS = ("id", "run_id", "parent_id", "status")
-
-
-class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A line that an iterlog wrote without fields of the user's own: what almost every line is, read in one go.
-
-    The names and types are those of `IterationRecord`, so that its fields can be taken over as they are.
-    """
-
-    iteration: Annotated[int, msgspec.Meta(ge=0)]
-    timestamp: dt.datetime
-    code: str | None
-    code_hash: str | None
-    metrics: dict[str, Any]
-    feedback: str
-    used_fallback: bool
-    success: bool
-    error: str | None
-    crc: str
-    id: str | None = None
-    run_id: str | None = None
-    parent_id: str | None = None
-    status: str | None = None
-    duration_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    tags: tuple[str, ...] = ()
-    more: int = msgspec.field(default=0, name="_more")
-
+_TEXT_FIELDS = frozenset({"id", "run_id", "parent_id", "status"})
+_KNOWN_FIELDS = frozenset({*ORIGINAL_FIELDS, *OPTIONAL_FIELDS, *LINE_FIELDS})
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
-_decode_own = msgspec.json.Decoder(_Line).decode
-_fields_of = msgspec.structs.asdict
 _crc32 = zlib.crc32
 
 
@@ -142,21 +118,12 @@ def decode_line(line: bytes) -> IterationRecord:
         if b"%08x" % _crc32(memoryview(line)[:-_CRC_SIZE]) != line[-10:-2]:
             _raise_damaged(line, FaultKind.CHECKSUM, "the checksum does not match")
         try:
-            fields = _fields_of(_decode_own(line))
+            fields = _decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             fields = _parse(line)
-            for name in LINE_FIELDS:
-                fields.pop(name, None)
-            return _record_of(fields, trusted=True)
-        del fields["crc"], fields["more"]
-        fields["extra"] = {}
-        if fields["timestamp"].tzinfo is not dt.UTC:
-            fields["timestamp"] = parse_timestamp(fields["timestamp"].isoformat())
-        for value in fields["metrics"].values():
-            if type(value) is not float and type(value) is not int:
-                fields["metrics"] = unwire(fields["metrics"])
-                break
-        return IterationRecord.from_stored(fields)
+        if type(fields) is dict and (record := _own_record(fields)) is not None:
+            return record
+        return _record_of(_parse(line), trusted=True)
     if _has_bent_checksum(line):
         _raise_damaged(line, FaultKind.CHECKSUM, "the checksum's own bytes changed")
     return _record_of(_parse(line), trusted=False)
@@ -259,6 +226,57 @@ def _parse(line: bytes) -> dict[str, Any]:
     return fields
 
 
+def _own_record(fields: dict[str, Any]) -> IterationRecord | None:
+    """Make a record, in place, of a line as an iterlog writes it: half the time of `_record_of`.
+
+    Returns:
+        None when the line is anything else; the fields are untouched then.
+    """
+    extra = {}
+    try:
+        for name in list(fields)[len(ORIGINAL_FIELDS) :]:
+            value = fields[name]
+            if name in _TEXT_FIELDS:
+                usable = type(value) is str
+            elif name == "duration_s":
+                usable = type(value) is float and value >= 0
+            elif name in _KNOWN_FIELDS:
+                usable = name in LINE_FIELDS
+            else:
+                extra[name] = value
+                continue
+            if not usable:
+                return None
+        moment = dt.datetime.fromisoformat(fields["timestamp"])
+        metrics, iteration, code, error = fields["metrics"], fields["iteration"], fields["code"], fields["error"]
+        if not (
+            moment.tzinfo is dt.UTC
+            and type(iteration) is int
+            and iteration >= 0
+            and type(metrics) is dict
+            and (code is None or (type(code) is str and type(fields["code_hash"]) is str))
+            and (error is None or type(error) is str)
+            and type(fields["feedback"]) is str
+            and type(fields["used_fallback"]) is bool
+            and type(fields["success"]) is bool
+        ):
+            return None
+        del fields["crc"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    fields.pop("_more", None)
+    for name in extra:
+        del fields[name]
+    fields["timestamp"] = moment
+    fields["extra"] = extra
+    fields.setdefault("id", None)
+    for value in metrics.values():
+        if type(value) is not float and type(value) is not int:
+            fields["metrics"] = unwire(metrics)
+            break
+    return IterationRecord.from_stored(fields)
+
+
 def _record_of(fields: dict[str, Any], *, trusted: bool) -> IterationRecord:
     """Make a record of parsed JSON: strict about what makes a record, lenient about what others leave out.
 
@@ -267,6 +285,9 @@ def _record_of(fields: dict[str, Any], *, trusted: bool) -> IterationRecord:
         trusted: The line's checksum matched, so an iterlog wrote it and its ``code_hash`` is right.
     """
     take = fields.pop
+    if trusted:
+        for name in LINE_FIELDS:
+            take(name, None)
     iteration = take("iteration", None)
     if type(iteration) is not int or iteration < 0:
         if type(iteration) is not float or not iteration.is_integer() or iteration < 0:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from iterlog.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _TEXT = re.compile(r"\d{1,19}(?:\.\d{1,19}){0,3}", re.ASCII)
 
@@ -27,7 +24,7 @@ class Position(tuple[int, ...]):
     @classmethod
     def of(cls, *parts: int) -> Self:
         """Make a position of a backend's own numbers."""
-        return cls(parts)
+        return tuple.__new__(cls, parts)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -39,10 +36,6 @@ class Position(tuple[int, ...]):
         if not isinstance(text, str) or not _TEXT.fullmatch(text):
             raise ConfigError(f"{text!r} is not a position; give one that append() or the command line printed")
         return cls(int(part) for part in text.split("."))
-
-    def __new__(cls, parts: Iterable[int] = ()) -> Self:
-        """Make a position of a backend's own numbers, given as one iterable; `of` takes them one by one."""
-        return super().__new__(cls, parts)
 
     def __str__(self) -> str:
         return ".".join(map(str, self)) or "0"

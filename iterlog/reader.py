@@ -118,7 +118,8 @@ class HistoryReader(ABC):
             CorruptionError: A line is damaged and ``on_damage=raise``, or the history ends before ``start``.
             UnavailableError: The storage cannot be read.
         """
-        return (record for _, record in self.entries(start))
+        self._check_open()
+        return self._read(_checked_start(start))
 
     @final
     def entries(self, start: Position | None = None) -> Iterator[tuple[Position, IterationRecord]]:
@@ -238,6 +239,15 @@ class HistoryReader(ABC):
     def _check_open(self) -> None:
         if self._closed:
             raise HistoryClosedError("this history was closed; open it again", url=self.url)
+
+    def _read(self, start: Position) -> Iterator[IterationRecord]:
+        for position, line in self._scan(start):
+            try:
+                yield decode_line(line)
+            except DamagedLineError as damage:
+                record = self._damaged(position, line, damage)
+                if record is not None:
+                    yield record
 
     def _entries(self, start: Position) -> Iterator[tuple[Position, IterationRecord]]:
         for position, record in self._decoded(self._scan(start)):

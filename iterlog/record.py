@@ -130,7 +130,10 @@ class IterationRecord:
 
     @classmethod
     def from_stored(cls, fields: dict[str, Any]) -> Self:
-        """Make a record of fields already checked by `iterlog.lines`, which is the only caller."""
+        """Make a record of checked fields, which it takes over: for `iterlog.lines` only.
+
+        Optional fields may be missing; ``id`` and ``extra`` may not, for their defaults are made, not shared.
+        """
         record = object.__new__(cls)
         object.__setattr__(record, "__dict__", fields)
         return record
@@ -158,7 +161,7 @@ class IterationRecord:
             "error": own["error"],
         }
         for name in OPTIONAL_FIELDS:
-            value = own[name]
+            value = own.get(name)  # one a line does not have is the class's default
             if value is not None and value != ():
                 fields[name] = value
         if own["extra"]:

@@ -68,39 +68,33 @@ def lines_forward(
     """
     waiting: list[tuple[int, bytes]] = []
     missing = 0
-    for offset, line in _raw_lines_forward(descriptor, start, end):
-        if not missing and MORE_KEY not in line[MORE_WINDOW:]:
-            yield offset, line
-            continue
-        follow = lines_to_follow(line)
-        if missing and follow is not None and follow != missing - 1:
-            on_unfinished(waiting[-1][0], len(waiting))
-            waiting, missing = [], 0
-        if not missing and not follow:
-            yield offset, line
-            continue
-        waiting.append((offset, line))
-        missing = missing - 1 if missing else follow or 0
-        if not missing:
-            yield from waiting
-            waiting = []
-    if waiting:
-        on_unfinished(waiting[-1][0], len(waiting))
-
-
-def _raw_lines_forward(descriptor: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yield every line between two offsets, oldest first, with the offset after it."""
     # The buffered reader splits lines in C: three times as fast as reading blocks and splitting them.
     with open(descriptor, "rb", buffering=_BLOCK, closefd=False) as file:
         file.seek(start)
-        for line in file:
-            start += len(line)
-            if start > end or line[-1] != _NEWLINE:
-                return  # appended, or cut, while we read
-            if not line.isspace():
-                yield start, line[:-1]
-            if start == end:
-                return
+        offset = start
+        while offset < end and (line := file.readline()):
+            offset += len(line)
+            if offset > end or line[-1] != _NEWLINE:
+                return  # cut, and perhaps written again, while we read
+            line = line[:-1]
+            if not missing and MORE_KEY not in line[MORE_WINDOW:]:
+                if line and not line.isspace():
+                    yield offset, line
+                continue
+            follow = lines_to_follow(line)
+            if missing and follow is not None and follow != missing - 1:
+                on_unfinished(waiting[-1][0], len(waiting))
+                waiting, missing = [], 0
+            if not missing and not follow:
+                yield offset, line
+                continue
+            waiting.append((offset, line))
+            missing = missing - 1 if missing else follow or 0
+            if not missing:
+                yield from waiting
+                waiting = []
+    if waiting:
+        on_unfinished(waiting[-1][0], len(waiting))
 
 
 def _raw_lines_back(descriptor: int, end: int) -> Iterator[tuple[int, bytes]]:
