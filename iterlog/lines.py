@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 MORE_KEY = b',"_more":'
 """What stands in a line only when lines of the same append follow it."""
 
-CANCEL = 0x18
-"""The byte (ASCII's "cancel") that ends what is left of an append which could neither be completed nor taken back."""
-
 _CRC_KEY = b',"crc":"'
 _CRC_SIZE = len(_CRC_KEY) + 8 + len(b'"}')
 
@@ -232,25 +229,13 @@ def _own_record(fields: dict[str, Any]) -> IterationRecord | None:
     Returns:
         None when the line is anything else; the fields are untouched then.
     """
-    extra = {}
     try:
-        for name in list(fields)[len(ORIGINAL_FIELDS) :]:
-            value = fields[name]
-            if name in _TEXT_FIELDS:
-                usable = type(value) is str
-            elif name == "duration_s":
-                usable = type(value) is float and value >= 0
-            elif name in _KNOWN_FIELDS:
-                usable = name in LINE_FIELDS
-            else:
-                extra[name] = value
-                continue
-            if not usable:
-                return None
+        extra = _own_extra(fields)
         moment = dt.datetime.fromisoformat(fields["timestamp"])
         metrics, iteration, code, error = fields["metrics"], fields["iteration"], fields["code"], fields["error"]
         if not (
-            moment.tzinfo is dt.UTC
+            extra is not None
+            and moment.tzinfo is dt.UTC
             and type(iteration) is int
             and iteration >= 0
             and type(metrics) is dict
@@ -275,6 +260,25 @@ def _own_record(fields: dict[str, Any]) -> IterationRecord | None:
             fields["metrics"] = unwire(metrics)
             break
     return IterationRecord.from_stored(fields)
+
+
+def _own_extra(fields: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the user's own fields of a line; None when an optional field is not as an iterlog writes it."""
+    extra = {}
+    for name in list(fields)[len(ORIGINAL_FIELDS) :]:
+        value = fields[name]
+        if name in _TEXT_FIELDS:
+            usable = type(value) is str
+        elif name == "duration_s":
+            usable = type(value) is float and value >= 0
+        elif name in _KNOWN_FIELDS:
+            usable = name in LINE_FIELDS
+        else:
+            extra[name] = value
+            continue
+        if not usable:
+            return None
+    return extra
 
 
 def _record_of(fields: dict[str, Any], *, trusted: bool) -> IterationRecord:
