@@ -88,7 +88,7 @@ def scan_contest(directory: Path, records: int, rounds: int) -> Contest:
         data = path.read_bytes()
         decoder = msgspec.json.Decoder()
         ours: list[float] = []
-    limit: list[float] = []
+        limit: list[float] = []
         for number in range(rounds):
             turns: list[tuple[Callable[[int], object], list[float]]] = [
                 (lambda _: sum(1 for _ in history), ours),

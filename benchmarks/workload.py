@@ -22,7 +22,7 @@ def evolving_records(count: int, *, seed: int = 1, code_size: int = 4300) -> Ite
         code_size: Characters of code per record, about; 4,300 is the median of strategies that models write.
     """
     rng = random.Random(seed)
-    lines = []
+    lines: list[str] = []
     while sum(map(len, lines)) < code_size:
         lines.append(_line(rng))
     for number in range(count):
