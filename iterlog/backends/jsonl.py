@@ -26,7 +26,7 @@ if sys.platform == "win32":
 
 from iterlog.files.durable import READ_FLAGS
 from iterlog.files.failures import translated
-from iterlog.files.lines_of import last_newline, lines_back, lines_forward
+from iterlog.files.lines_of import last_append, lines_back, lines_forward
 from iterlog.files.logfile import LogFile
 from iterlog.files.machine import network_file_system
 from iterlog.files.replaced import ReplacedFile
@@ -102,9 +102,7 @@ class JsonlHistory(HistoryStore, SupportsNumbering, SupportsClaim):
                 raise CorruptionError(f"the file before position {start} is gone", url=self.url, position=start)
             return
         try:
-            size = os.fstat(descriptor).st_size
-            newline = last_newline(descriptor, size)
-            end = next((stop for stop, _ in lines_back(descriptor, newline)), 0)
+            size, newline, end = last_append(descriptor)
             untouched = self._untouched_tail(descriptor, newline, size)
             if offset:
                 self._check_offset(descriptor, offset, size + bool(untouched))
@@ -122,9 +120,8 @@ class JsonlHistory(HistoryStore, SupportsNumbering, SupportsClaim):
         if descriptor is None:
             return
         try:
-            size = os.fstat(descriptor).st_size
-            end = last_newline(descriptor, size)
-            if untouched := self._untouched_tail(descriptor, end, size):
+            size, newline, end = last_append(descriptor)
+            if untouched := self._untouched_tail(descriptor, newline, size):
                 yield Position.of(size + 1), untouched
             for stop, line in lines_back(descriptor, end):
                 yield Position.of(stop), line
@@ -142,9 +139,7 @@ class JsonlHistory(HistoryStore, SupportsNumbering, SupportsClaim):
         if descriptor is None:
             return faults
         try:
-            size = os.fstat(descriptor).st_size
-            newline = last_newline(descriptor, size)
-            end = next((stop for stop, _ in lines_back(descriptor, newline)), 0)
+            size, newline, end = last_append(descriptor)
             if newline < size and not self._untouched_tail(descriptor, newline, size):
                 faults.append(
                     Fault(Position.of(size), FaultKind.TORN, f"{size - newline} bytes without a newline at the end")

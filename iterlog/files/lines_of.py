@@ -2,7 +2,9 @@
 
 A missing newline at the end means an append in flight to a reader and a crash only to who holds the lock, so readers
 stop at the last newline. Lines of an append of several records say how many follow (see `iterlog.lines`); where those
-do not follow, the append never came to its end and its lines are passed over.
+do not follow, the append never came to its end and its lines are passed over; so is what a writer that may not cut the
+file (``chattr +a``) has ended with the byte `CANCEL`. A damaged line costs itself only: it may be one line of an append
+or, where a newline was damaged, several, so its neighbours get the benefit of the doubt.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from iterlog.lines import MORE_KEY, MORE_WINDOW, lines_to_follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+CANCEL = 0x18
+"""ASCII's "cancel": the byte before the newline of what is left of an append that could not be taken back."""
 
 _BLOCK = 1 << 18
 _NEWLINE = 10
@@ -32,6 +37,20 @@ def last_newline(descriptor: int, size: int) -> int:
     return 0
 
 
+def last_append(descriptor: int) -> tuple[int, int, int]:
+    """Return the size of a file, the offset behind its last newline, and the one behind its last whole append.
+
+    Nobody changes what stands before the last of them. What stands behind it another process may be taking out of the
+    file, and writing anew, while we look.
+    """
+    while True:
+        size = os.fstat(descriptor).st_size
+        newline = last_newline(descriptor, size)
+        end = next((stop for stop, _ in lines_back(descriptor, newline)), 0)
+        if not newline or os.pread(descriptor, 1, newline - 1) == b"\n":
+            return size, newline, end
+
+
 def lines_back(descriptor: int, end: int) -> Iterator[tuple[int, bytes]]:
     """Yield each line before an offset, newest first, with the offset after it.
 
@@ -39,18 +58,19 @@ def lines_back(descriptor: int, end: int) -> Iterator[tuple[int, bytes]]:
         descriptor: The open file.
         end: The offset behind a newline, as `last_newline` returns it.
     """
-    # What the line before may say of the lines that follow it, next to 0. Nothing follows the last line.
-    acceptable: set[int] = set()
+    # How many lines to follow the line before may speak of, next to none; None: any number.
+    before: int | None = 0
     for stop, line in _raw_lines_back(descriptor, end):
+        if line[-1] == CANCEL:
+            before = 0
+            continue
         follow = lines_to_follow(line)
-        if follow is None:  # damaged: it may have been alone, or one of its neighbours' append
-            acceptable = {1} | {number + 1 for number in acceptable}
-        elif follow == 0:
-            acceptable = {1}
-        elif follow in acceptable:
-            acceptable = {follow + 1}
+        if follow is None:
+            before = None
+        elif follow == 0 or before is None or follow == before:
+            before = follow + 1
         else:
-            acceptable = set()
+            before = 0
             continue
         yield stop, line
 
@@ -66,8 +86,7 @@ def lines_forward(
         end: The offset behind a newline.
         on_unfinished: Called with the offset behind an append that is not whole and the number of its lines.
     """
-    waiting: list[tuple[int, bytes]] = []
-    missing = 0
+    waiting = _Waiting(on_unfinished)
     # The buffered reader splits lines in C: three times as fast as reading blocks and splitting them.
     with open(descriptor, "rb", buffering=_BLOCK, closefd=False) as file:
         file.seek(start)
@@ -77,24 +96,58 @@ def lines_forward(
             if offset > end or line[-1] != _NEWLINE:
                 return  # cut, and perhaps written again, while we read
             line = line[:-1]
-            if not missing and MORE_KEY not in line[MORE_WINDOW:]:
-                if line and not line.isspace():
-                    yield offset, line
+            if not line or line.isspace():
                 continue
-            follow = lines_to_follow(line)
-            if missing and follow is not None and follow != missing - 1:
-                on_unfinished(waiting[-1][0], len(waiting))
-                waiting, missing = [], 0
-            if not missing and not follow:
+            if waiting.missing or MORE_KEY in line[MORE_WINDOW:] or line[-1] == CANCEL:
+                yield from waiting.joined_by(offset, line)
+            else:
                 yield offset, line
-                continue
-            waiting.append((offset, line))
-            missing = missing - 1 if missing else follow or 0
-            if not missing:
-                yield from waiting
-                waiting = []
-    if waiting:
-        on_unfinished(waiting[-1][0], len(waiting))
+    yield from waiting.broken_off()
+
+
+class _Waiting:
+    """The lines of an append of several records until the last of them has come.
+
+    Attributes:
+        missing: How many are still to come.
+    """
+
+    def __init__(self, on_unfinished: Callable[[int, int], None]) -> None:
+        self.missing = 0
+        self._lines: list[tuple[int, bytes]] = []
+        self._damaged = False
+        self._on_unfinished = on_unfinished
+
+    def joined_by(self, offset: int, line: bytes) -> list[tuple[int, bytes]]:
+        """Take the next line of the file; return those that are ready to be seen."""
+        if line[-1] == CANCEL:
+            self._on_unfinished(offset, len(self._lines) + 1)
+            self._clear()
+            return []
+        follow = lines_to_follow(line)
+        ready = []
+        if self.missing and follow is not None and follow != self.missing - 1:
+            ready = self.broken_off()
+        if not self.missing and not follow:
+            return [*ready, (offset, line)]
+        self._lines.append((offset, line))
+        self._damaged = self._damaged or follow is None
+        self.missing = self.missing - 1 if self.missing else follow or 0
+        if not self.missing:
+            ready += self._lines
+            self._clear()
+        return ready
+
+    def broken_off(self) -> list[tuple[int, bytes]]:
+        """Nothing more of this append comes; return its lines when that may be due to a damaged one among them."""
+        lines, damaged = self._lines, self._damaged
+        self._clear()
+        if lines and not damaged:
+            self._on_unfinished(lines[-1][0], len(lines))
+        return lines if damaged else []
+
+    def _clear(self) -> None:
+        self.missing, self._lines, self._damaged = 0, [], False
 
 
 def _raw_lines_back(descriptor: int, end: int) -> Iterator[tuple[int, bytes]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from iterlog.files.durable import READ_FLAGS, set_aside
-from iterlog.files.lines_of import last_newline, lines_back, lines_forward
+from iterlog.files.durable import READ_FLAGS, set_aside, write_all
+from iterlog.files.lines_of import CANCEL, last_newline, lines_back, lines_forward
 from iterlog.lines import DamagedLineError, decode_line, is_whole_append
 from iterlog.position import Position
 from iterlog.reports import Dropped, FaultKind
@@ -17,6 +17,7 @@ from iterlog.reports import Dropped, FaultKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_CANCELLED = bytes([CANCEL]) + b"\n"
 _LARGEST_RECORD = 1 << 28  # a longer tail is no record that lost its newline, and need not be read into memory
 
 
@@ -29,18 +30,24 @@ def put_in_order(descriptor: int, path: str, size: int, on_dropped: Callable[[Dr
         size: Its size.
         on_dropped: Told what was taken out.
     """
-    end = last_newline(descriptor, size)
-    if end < size:
-        tail = os.pread(descriptor, size - end, end) if size - end <= _LARGEST_RECORD else b""
-        if is_whole_append(tail):
-            os.write(descriptor, b"\n")
-            os.fsync(descriptor)
-            return size + 1
-        end = _drop(descriptor, path, end, size, on_dropped)
-    whole = next((stop for stop, _ in lines_back(descriptor, end)), 0)
-    if whole < end and os.pread(descriptor, end - whole, whole).strip():
-        end = _drop(descriptor, path, whole, end, on_dropped)
-    return end
+    newline = last_newline(descriptor, size)
+    if newline < size <= newline + _LARGEST_RECORD:
+        tail = os.pread(descriptor, size - newline, newline)
+        record = tail.rstrip(b"\0")
+        if is_whole_append(record):
+            if len(record) < len(tail):
+                size = _drop(descriptor, path, newline + len(record), size, on_dropped)
+            return _end_line(descriptor, size)
+        if is_whole_append(tail[:-1]):
+            # Not torn: the newline itself was damaged. As any damaged line, it stays where it is.
+            on_dropped(Dropped(Position.of(newline), len(tail), FaultKind.CHECKSUM, None))
+            return _end_line(descriptor, size)
+    elif newline == size and os.pread(descriptor, 2, max(0, size - 2)) == _CANCELLED:
+        return size
+    whole = next((stop for stop, _ in lines_back(descriptor, newline)), 0)
+    if newline < size or os.pread(descriptor, newline - whole, whole).strip():
+        return _drop(descriptor, path, whole, size, on_dropped)
+    return size
 
 
 def number_behind(descriptor: int, end: int) -> int:
@@ -85,17 +92,28 @@ def _drop(descriptor: int, path: str, start: int, end: int, on_dropped: Callable
     try:
         os.ftruncate(descriptor, end)
     except PermissionError:
-        # An append-only file (chattr +a) cannot be cut: end the line instead, and readers pass over it.
-        if os.pread(descriptor, 1, end - 1) != b"\n":
-            end += os.write(descriptor, b"\n")
+        # An append-only file (chattr +a) cannot be cut: end what is torn, and readers pass over it.
+        write_all(descriptor, _CANCELLED)
         os.fsync(descriptor)
         on_dropped(Dropped(Position.of(start), end - start, kind, None))
-        return end
+        return end + len(_CANCELLED)
     kept_at = set_aside(descriptor, path, start, end)
     os.ftruncate(descriptor, start)
     os.fsync(descriptor)
     on_dropped(Dropped(Position.of(start), end - start, kind, kept_at))
     return start
+
+
+def _end_line(descriptor: int, size: int) -> int:
+    """Give the last line its newline, durably, or leave the file as it was; return the new size."""
+    os.write(descriptor, b"\n")
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        # The page may be lost, and a second fsync would not say so: writing it again makes it count again.
+        os.ftruncate(descriptor, size)
+        raise
+    return size + 1
 
 
 def _kind_of(descriptor: int, start: int, end: int) -> FaultKind:
