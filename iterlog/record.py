@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import math
 import operator
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from iterlog.errors import RecordError
-from iterlog.values import joined_surrogates, plain, wire
+from iterlog.values import joined_surrogates, plain, shown, wire
 
 ORIGINAL_FIELDS = (
     "iteration",
@@ -32,6 +32,9 @@ OPTIONAL_FIELDS = ("id", "run_id", "parent_id", "status", "duration_s", "tags")
 
 LINE_FIELDS = ("crc", "_more")
 """Fields that belong to the line and not to the record; a record cannot carry them."""
+
+MAX_ITERATION = 2**63 - 1
+"""The highest number an iteration can have."""
 
 _RESERVED = frozenset({*ORIGINAL_FIELDS, *OPTIONAL_FIELDS, *LINE_FIELDS})
 _MILLISECONDS_FROM = 1e11  # as seconds this would be the year 5138, as milliseconds it is 1973
@@ -199,11 +202,14 @@ def parse_timestamp(value: object) -> dt.datetime:
         RecordError: It is none of these.
     """
     try:
+        if type(value).__module__ == "numpy":
+            value = plain(value, "timestamp")
         if isinstance(value, str):
             moment = dt.datetime.fromisoformat(value)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
         elif isinstance(value, dt.datetime):
-            moment = value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
+            # A pandas Timestamp would warn of the nanoseconds that no timestamp here has room for.
+            moment = value.to_pydatetime(warn=False) if hasattr(value, "to_pydatetime") else value
         elif isinstance(value, int | float) and not isinstance(value, bool):
             seconds = value / 1000 if abs(value) >= _MILLISECONDS_FROM else value
             return dt.datetime.fromtimestamp(seconds, dt.UTC)
@@ -213,17 +219,18 @@ def parse_timestamp(value: object) -> dt.datetime:
     except (ValueError, OverflowError, OSError, TypeError) as error:
         if isinstance(error, RecordError):
             raise
-        raise RecordError(f"timestamp {value!r} is no time: {error}") from None
+        raise RecordError(f"timestamp {shown(value)} is no time: {error}") from None
 
 
 def _checked_iteration(value: object) -> int | None:
-    if value is None or (type(value) is int and 0 <= value < 2**63):
+    if value is None or (type(value) is int and 0 <= value <= MAX_ITERATION):
         return value
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise RecordError(f"iteration is {value!r}; give a whole number from 0 on, or None for the next one")
-    number = operator.index(value)
-    if not 0 <= number < 2**63:
-        raise RecordError(f"iteration is {number}; numbers go from 0 to 2**63 - 1")
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]  # for numpy's integers
+    except TypeError:
+        number = -1
+    if not 0 <= number <= MAX_ITERATION:
+        raise RecordError(f"iteration is {shown(value)}; give a whole number from 0 to 2**63 - 1, or None for the next")
     return number
 
 
@@ -258,15 +265,15 @@ def _checked_bool(value: object, name: str) -> bool:
         value = plain(value, name)
         if isinstance(value, bool):
             return value
-    raise RecordError(f"{name} is {value!r}; give True or False")
+    raise RecordError(f"{name} is {shown(value)}; give True or False")
 
 
 def _checked_duration(value: object) -> float | None:
     if value is None:
         return None
     number = plain(value, "duration_s")
-    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number) or number < 0:
-        raise RecordError(f"duration_s is {value!r}; give seconds as a number from 0 on")
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= sys.float_info.max:
+        raise RecordError(f"duration_s is {shown(value)}; give seconds as a number from 0 on")
     return float(number)
 
 
@@ -274,5 +281,5 @@ def _checked_tags(value: object) -> tuple[str, ...]:
     if value is None or value == ():
         return ()
     if isinstance(value, str) or not isinstance(value, Sequence | set | frozenset):
-        raise RecordError(f"tags is {value!r}; give a sequence of texts")
+        raise RecordError(f"tags is {shown(value)}; give a sequence of texts")
     return tuple(_checked_text(tag, "a tag") for tag in value)

@@ -12,6 +12,7 @@ import datetime as dt
 import decimal
 import enum
 import math
+import numbers
 import os
 import uuid
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ MAX_DEPTH = 100
 """How deep values may nest; deeper is taken for a cycle."""
 
 _MAX_INT = 10**4300  # Python itself refuses to print or read longer ones (sys.set_int_max_str_digits)
+_LONGEST_SHOWN = 100
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -64,7 +66,7 @@ def plain(value: object, where: str, depth: int = 0) -> Any:  # noqa: C901, PLR0
     if isinstance(value, os.PathLike):
         return plain(os.fspath(value), where, depth + 1)
     if isinstance(value, Mapping):
-        return {_plain_key(key, where): plain(item, f"{where}[{key!r}]", depth + 1) for key, item in value.items()}
+        return _plain_mapping(value, where, depth)
     if isinstance(value, bytes | bytearray | memoryview):
         raise RecordError(f"{where} is {kind.__name__}, which JSON cannot hold; decode it or encode it as base64")
     if isinstance(value, Sequence | AbstractSet):
@@ -73,6 +75,15 @@ def plain(value: object, where: str, depth: int = 0) -> Any:  # noqa: C901, PLR0
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return plain(fields, where, depth + 1)
     return _plain_foreign(value, where, depth)
+
+
+def shown(value: object) -> str:
+    """Return a value for a message: never too long, whatever its ``repr`` does."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - an integer of 5,000 digits has no repr; the message must still come
+        return f"a {type(value).__name__} without a repr ({error})"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def wire(value: Any) -> Any:
@@ -115,6 +126,16 @@ def joined_surrogates(text: str) -> str:
     return text
 
 
+def _plain_mapping(value: Mapping[Any, object], where: str, depth: int) -> dict[str, Any]:
+    items: dict[str, Any] = {}
+    for key, item in value.items():
+        name = _plain_key(key, where)
+        if name in items:
+            raise RecordError(f"{where} has two keys that both read {shown(name)}; one would hide the other")
+        items[name] = plain(item, f"{where}[{shown(name)}]", depth + 1)
+    return items
+
+
 def _plain_int(value: int, where: str) -> int:
     if not -_MAX_INT < value < _MAX_INT:
         raise RecordError(f"{where} has more than 4,300 digits; store it as text")
@@ -148,10 +169,16 @@ def _plain_key(key: object, where: str) -> str:
     raise RecordError(f"{where} has a key of type {type(key).__name__}; use text")
 
 
-def _plain_foreign(value: object, where: str, depth: int) -> Any:
+def _plain_foreign(value: Any, where: str, depth: int) -> Any:
     """Turn what numpy, pandas, torch and jax produce into plain values, without importing any of them."""
     if type(value).__name__ == "NAType":
         return None
+    if (
+        type(value).__module__ == "numpy"
+        and getattr(value, "dtype", None) is not None
+        and value.dtype.kind in {"M", "m"}
+    ):
+        return plain(_numpy_times(value), where, depth + 1)
     for method in ("tolist", "item"):
         convert = getattr(value, method, None)
         if callable(convert) and not isinstance(value, type):
@@ -161,6 +188,31 @@ def _plain_foreign(value: object, where: str, depth: int) -> Any:
                 raise RecordError(f"{where} is a {type(value).__name__} that gives no plain value: {error}") from error
             if type(converted) is not type(value):
                 return plain(converted, where, depth + 1)
+    if isinstance(value, numbers.Real):  # numpy.longdouble, Fraction
+        return _plain_real(value, where)
     if isinstance(value, complex):
         return {"real": plain(value.real, where, depth + 1), "imag": plain(value.imag, where, depth + 1)}
     raise RecordError(f"{where} is a {type(value).__name__}, which cannot be recorded; convert it to numbers or text")
+
+
+def _numpy_times(value: Any) -> Any:
+    """Return numpy's times as ISO 8601 text, NaT as None, and its spans as seconds.
+
+    Finer than microseconds, their own ``tolist`` gives bare integers.
+    """
+    if value.dtype.kind == "m":
+        return (value / value.dtype.type(1, "s")).tolist()
+    return _without_nat(value.astype("str").tolist())
+
+
+def _without_nat(times: Any) -> Any:
+    if isinstance(times, list):
+        return [_without_nat(time) for time in times]
+    return None if times == "NaT" else times
+
+
+def _plain_real(value: numbers.Real, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise RecordError(f"{where} is too large for a number; store it as text") from None
