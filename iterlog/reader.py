@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import re
 import time
 from abc import ABC, abstractmethod
 from itertools import islice
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("iterlog")
 
 _AREAD_BATCH = 64
+_SHOWN_NUMBER = re.compile(rb'\{"iteration":\d+,')
 
 
 class OnDamage(enum.Enum):
@@ -175,8 +177,8 @@ class HistoryReader(ABC):
         candidates = (
             (position, line)
             for position, line in self._scan_back()
-            # Lines of ours show their number without being decoded; a few bytes of those of others do not.
-            if not line.startswith(b'{"iteration":') or wanted in line
+            # Lines of ours show their number without being decoded; those of others may write it in another way.
+            if wanted in line or not _SHOWN_NUMBER.match(line)
         )
         for _, record in self._decoded(candidates):
             if record is not None and record.iteration == iteration:
