@@ -26,6 +26,7 @@ from iterlog.reports import FaultKind
 from iterlog.values import plain, wire
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
 __all__ = [
@@ -71,7 +72,8 @@ def encode_body(record: IterationRecord) -> bytes:
     Raises:
         RecordError: A value was changed, after the record was made, into one that cannot be stored.
     """
-    fields = record.fields_after_iteration()
+    fields = record.fields_after_timestamp()
+    moment = _encoded_moment(record.timestamp, fields.pop("timestamp", None))
     if not _is_flat(record.metrics):
         fields["metrics"] = wire(plain(record.metrics, "metrics"))
     if record.extra:
@@ -87,7 +89,7 @@ def encode_body(record: IterationRecord) -> bytes:
         text = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise RecordError(f"the record cannot be written as JSON: {error}") from error
-    return text[1:-1]
+    return b'"timestamp":%b,%b' % (moment, text[1:-1])
 
 
 def finish_line(iteration: int, body: bytes, more: int = 0) -> bytes:
@@ -204,6 +206,20 @@ def stored_hash_differs(line: bytes, record: IterationRecord) -> bool:
         return False
     stored = json.loads(line.removeprefix(_BOM)).get("code_hash")
     return stored is not None and stored != hash_code(record.code)
+
+
+def _encoded_moment(moment: dt.datetime | None, unread: Any) -> bytes:
+    """Return a timestamp as JSON, with six digits of microseconds and ``+00:00``.
+
+    Args:
+        moment: The time, in UTC.
+        unread: What another program's line had in its place and is no time.
+    """
+    if moment is None:
+        return _encode(unread)
+    if moment.microsecond:
+        return b'%b+00:00"' % _encode(moment)[:-2]  # msgspec writes "…Z", five times as fast as isoformat
+    return _encode(moment.isoformat(timespec="microseconds"))
 
 
 def _is_flat(values: dict[str, Any]) -> bool:

@@ -147,14 +147,14 @@ class IterationRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields in the order of the line, ``extra`` at the top level, the timestamp as text in UTC."""
-        return {"iteration": self.iteration, **self.fields_after_iteration()}
+        moment = self.timestamp
+        timestamp = moment and moment.isoformat(timespec="microseconds")
+        return {"iteration": self.iteration, "timestamp": timestamp, **self.fields_after_timestamp()}
 
-    def fields_after_iteration(self) -> dict[str, Any]:
-        """Return what stands in a line behind the number."""
+    def fields_after_timestamp(self) -> dict[str, Any]:
+        """Return what stands in a line behind the number and the timestamp."""
         own = self.__dict__
-        timestamp = own["timestamp"]
         fields = {
-            "timestamp": timestamp and timestamp.isoformat(timespec="microseconds"),
             "code": own["code"],
             "code_hash": own["code_hash"],
             "metrics": own["metrics"],
