@@ -54,9 +54,10 @@ class MemoryHistory(HistoryStore, SupportsNumbering, SupportsClaim):
         if not name:
             raise ConfigError("a history in memory needs a name: memory://name", url=str(url))
         with _histories_lock:
-            if not self._create and name not in _histories:
-                raise HistoryNotFoundError("there is no history of this name in memory", url=str(url))
             self._shared = _histories.setdefault(name, Shared())
+        # Opening makes room for a history; what makes it one is the first append, as everywhere.
+        if not self._create and not (self._shared.lines or self._shared.torn):
+            raise HistoryNotFoundError("there is no history of this name in memory", url=str(url))
 
     def _append(self, lines: Sequence[bytes], durability: Durability) -> Position:
         return self._append_numbered(lambda _number: lines, durability)
