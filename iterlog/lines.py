@@ -21,7 +21,7 @@ import msgspec
 
 from iterlog.errors import RecordError
 from iterlog.parsed import DamagedLineError, own_record, record_of
-from iterlog.record import LINE_FIELDS, IterationRecord, hash_code
+from iterlog.record import LINE_FIELDS, ORIGINAL_FIELDS, IterationRecord, hash_code
 from iterlog.reports import FaultKind
 from iterlog.values import plain, wire
 
@@ -59,6 +59,9 @@ _HEX = b"0123456789abcdef"
 _MOST_BENT = 2
 _BOM = b"\xef\xbb\xbf"
 
+_NEVER_OWN = frozenset({*ORIGINAL_FIELDS, *LINE_FIELDS}) - {"timestamp", "used_fallback", "success"}
+"""What can never stand in ``extra``: the other three are there when another program used them for something else."""
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _crc32 = zlib.crc32
@@ -73,23 +76,23 @@ def encode_body(record: IterationRecord) -> bytes:
         RecordError: A value was changed, after the record was made, into one that cannot be stored.
     """
     fields = record.fields_after_timestamp()
-    moment = _encoded_moment(record.timestamp, fields.pop("timestamp", None))
+    if record.timestamp is None:
+        # Another program's line had no time there, or what is none and stands in extra.
+        fields = {"timestamp": None, **fields}
     if not _is_flat(record.metrics):
         fields["metrics"] = wire(plain(record.metrics, "metrics"))
     if record.extra:
-        for name in LINE_FIELDS:
-            if name in record.extra:  # read back, "_more" would hide the record
-                raise RecordError(f"extra[{name!r}] would hide the line's own field; choose another name")
+        for name in _NEVER_OWN & record.extra.keys():
+            raise RecordError(f"extra[{name!r}] would hide the line's own field; choose another name")
         if not _is_flat(record.extra):
             fields.update(wire(plain(record.extra, "extra")))
     try:
-        text = _encode(fields)
-    except UnicodeEncodeError:
-        # Only text with lone surrogates comes here; JSON holds them as \udXXX.
-        text = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
+        text = _json(fields)[1:-1]
     except (TypeError, ValueError, RecursionError) as error:
         raise RecordError(f"the record cannot be written as JSON: {error}") from error
-    return b'"timestamp":%b,%b' % (moment, text[1:-1])
+    if record.timestamp is None:
+        return text
+    return b'"timestamp":%b,%b' % (_encoded_moment(record.timestamp), text)
 
 
 def finish_line(iteration: int, body: bytes, more: int = 0) -> bytes:
@@ -208,15 +211,16 @@ def stored_hash_differs(line: bytes, record: IterationRecord) -> bool:
     return stored is not None and stored != hash_code(record.code)
 
 
-def _encoded_moment(moment: dt.datetime | None, unread: Any) -> bytes:
-    """Return a timestamp as JSON, with six digits of microseconds and ``+00:00``.
+def _json(fields: dict[str, Any]) -> bytes:
+    try:
+        return _encode(fields)
+    except UnicodeEncodeError:
+        # Only text with lone surrogates comes here; JSON holds them as \udXXX.
+        return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
 
-    Args:
-        moment: The time, in UTC.
-        unread: What another program's line had in its place and is no time.
-    """
-    if moment is None:
-        return _encode(unread)
+
+def _encoded_moment(moment: dt.datetime) -> bytes:
+    """Return a time in UTC as JSON, with six digits of microseconds and ``+00:00``."""
     if moment.microsecond:
         return b'%b+00:00"' % _encode(moment)[:-2]  # msgspec writes "…Z", five times as fast as isoformat
     return _encode(moment.isoformat(timespec="microseconds"))
