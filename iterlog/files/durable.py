@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import fcntl
 import os
 import threading
@@ -62,11 +63,15 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def copy_range(source: int, target: int, start: int, end: int) -> None:
-    """Append the bytes from ``start`` to ``end`` of one file to another."""
+    """Append the bytes from ``start`` to ``end`` of one file to another.
+
+    Raises:
+        OSError: Also when the source ends before ``end``: a short copy must never pass for a whole one.
+    """
     while start < end:
         block = os.pread(source, min(_COPY_BLOCK, end - start), start)
         if not block:
-            return
+            raise OSError(errno.EIO, f"the file ended at {start} while it was copied up to {end}")
         write_all(target, block)
         start += len(block)
 

@@ -27,6 +27,7 @@ _OPEN_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _PART = 256
 _NOTE_AT = 0
 _CLAIM_AT = _PART
+_NUMBERS_END = 1 << 63
 _CLAIM_BYTE = 1 << 30  # far behind the content: the range lock of the claim covers this one byte
 
 _encode = msgspec.json.Encoder().encode
@@ -54,39 +55,46 @@ class LockFile:
         self._url = url
         self._descriptor = -1
         self._claim_descriptor = -1
+        self._new = False  # this handle created the file and has not left a note yet
         # A range lock beside a flock on the same file is safe on Linux's own file systems only: elsewhere the two
         # exclude each other.
         self._range_claim = sys.platform == "linux" and not shared_with_other_machines
 
     def acquire(self) -> bool:
-        """Wait for the append lock; return whether this call created the file."""
-        created = self._descriptor < 0 and self._open()
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        return created
+        """Wait for the append lock; return whether the file is new: nobody has left a note in it."""
+        while True:
+            if self._descriptor < 0:
+                self._descriptor, created = _open_or_create(self.path)
+                self._new = self._new or created
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            if os.fstat(self._descriptor).st_nlink:
+                return self._new
+            # Somebody removed the file, and others lock the one that came after it.
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
 
     def release(self) -> None:
         """Give the append lock back; harmless when it is not held."""
         if self._descriptor >= 0:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-
-    def replaced(self) -> bool:
-        """Whether somebody removed the file while this handle had it open; then close and acquire again."""
-        try:
-            there = os.stat(self.path)
-        except FileNotFoundError:
-            return True
-        here = os.fstat(self._descriptor)
-        return (there.st_ino, there.st_dev) != (here.st_ino, here.st_dev)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            except OSError:
+                # Closing lets go of it in any case.
+                descriptor, self._descriptor = self._descriptor, -1
+                os.close(descriptor)
 
     def read_note(self) -> WriterNote | None:
         """Return the last writer's note, None when there is none that can be read."""
         fields = _read_part(self._descriptor, _NOTE_AT)
         boot, highest = fields.get("boot_id"), fields.get("highest")
-        return WriterNote(boot, highest) if isinstance(boot, str) and isinstance(highest, int) else None
+        if not isinstance(boot, str) or type(highest) is not int or not -1 <= highest < _NUMBERS_END:
+            return None
+        return WriterNote(boot, highest)
 
     def write_note(self, note: WriterNote, *, durable: bool = False) -> None:
         """Replace the note; only under the append lock."""
         _write_part(self._descriptor, _NOTE_AT, {"format": 1, "boot_id": note.boot_id, "highest": note.highest})
+        self._new = False
         if durable:
             os.fsync(self._descriptor)
 
@@ -99,7 +107,8 @@ class LockFile:
         if self._claim_descriptor >= 0:
             return
         path = self.path if self._range_claim else f"{self.path}.claim"
-        descriptor = _open_or_create(path)[0]
+        descriptor, created = _open_or_create(path)
+        self._new = self._new or (created and path == self.path)
         try:
             self._lock_claim(descriptor)
         except OSError as error:
@@ -122,20 +131,11 @@ class LockFile:
 
     def forget(self) -> None:
         """Close what is open without a word to others: for a forked child, where the parent goes on holding it."""
-        for descriptor in (self._descriptor, self._claim_descriptor):
+        descriptors = (self._descriptor, self._claim_descriptor)
+        self._descriptor = self._claim_descriptor = -1
+        for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)
-        self._descriptor = self._claim_descriptor = -1
-
-    def reopen(self) -> bool:
-        """Open the file anew, keeping the claim, and wait for the lock; return whether this created the file."""
-        os.close(self._descriptor)
-        self._descriptor = -1
-        return self.acquire()
-
-    def _open(self) -> bool:
-        self._descriptor, created = _open_or_create(self.path)
-        return created
 
     def _lock_claim(self, descriptor: int) -> None:
         if self._range_claim:
@@ -175,7 +175,8 @@ def _read_part(descriptor: int, offset: int) -> dict[str, Any]:
 
 
 def _write_part(descriptor: int, offset: int, fields: dict[str, Any]) -> None:
-    os.pwrite(descriptor, _encode(fields).ljust(_PART - 1)[: _PART - 1] + b"\n", offset)
+    if os.pwrite(descriptor, _encode(fields).ljust(_PART - 1)[: _PART - 1] + b"\n", offset) < _PART:
+        raise OSError(errno.ENOSPC, "the lock file was written in part")
 
 
 def _describe(holder: dict[str, Any]) -> str:

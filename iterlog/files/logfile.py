@@ -17,7 +17,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
-from iterlog.errors import ConfigError
+from iterlog.errors import ConfigError, IterlogError, WriteUncertainError
 from iterlog.files.durable import (
     CREATE_FLAGS,
     NEW_FILE_MODE,
@@ -147,7 +147,7 @@ class LogFile:
                 if make is not None:
                     lines = make(self._next)
                     data, numbers = _joined(lines), [iteration_of(line) for line in lines]
-                following = max(self._next, *numbers, -1) + 1 if len(numbers) > 1 else max(self._next, numbers[0] + 1)
+                following = max(self._next, (max(numbers) if len(numbers) > 1 else numbers[0]) + 1)
                 if numbers[-1] + 1 < following and self._noted_highest + 1 < following:
                     self._note_highest(following - 1)
                 self._size = _UNKNOWN
@@ -156,6 +156,8 @@ class LogFile:
                 self._size, self._next = end, following
                 group = self._group or group
                 group.written = end
+            except IterlogError:
+                raise
             except OSError as error:
                 raise translated(error, self.url) from error
             finally:
@@ -167,14 +169,16 @@ class LogFile:
     def _acquire(self) -> None:
         """Take the file lock, having made sure once that no crash of the machine went unnoticed."""
         if self._boot_checked:
-            self._lock.acquire()
+            if self._lock.acquire():
+                # Somebody removed the lock file: what it said must stand in the new one.
+                self._lock.write_note(WriterNote(boot_id(), max(self._noted_highest, self._next - 1)), durable=True)
             return
         make_directories(os.path.dirname(self.path))
-        created = self._lock.acquire()
-        note = None if created else self._lock.read_note()
+        untouched = self._lock.acquire()
+        note = self._lock.read_note()
         if note is None or note.boot_id != boot_id():
             # Without a lock file no writer of this protocol was ever here, so there is nothing to have lost.
-            highest = -1 if created else check_all_lines(self.path, self._on_dropped)
+            highest = -1 if untouched else check_all_lines(self.path, self._on_dropped)
             highest = max(highest, note.highest) if note else highest
             self._lock.write_note(WriterNote(boot_id(), highest), durable=True)
         self._boot_checked = True
@@ -199,13 +203,22 @@ class LogFile:
             written = os.write(descriptor, data)
             while written < len(data):
                 written += os.write(descriptor, memoryview(data)[written:])
-        except BaseException:
+        except BaseException as error:
             # What is whole stays: a reader may have seen it. What is not is torn and goes; should that fail as well,
             # the next writer sets it aside.
             size = os.fstat(descriptor).st_size
             if start < size < start + len(data):
                 with contextlib.suppress(OSError):
                     os.ftruncate(descriptor, start)
+                    size = start
+            if isinstance(error, OSError) and size >= start + len(data) - 1:
+                # A record that lacks only its newline counts as whole.
+                raise WriteUncertainError(
+                    f"the append failed ({error.strerror}), yet the records stand in the file; read its end before "
+                    "appending them again",
+                    url=self.url,
+                    errno=error.errno,
+                ) from error
             raise
 
     # opening and catching up, still under the lock
@@ -214,6 +227,9 @@ class LogFile:
         group = self._open(WRITE_FLAGS | CREATE_FLAGS)
         os.fsync(group.descriptor)
         sync_directory(os.path.dirname(self.path))
+        note = self._lock.read_note()
+        if note is not None and note.highest >= 0:
+            self._note_highest(-1)  # of a file that is gone
         self._size, self._next, self._noted_highest = 0, 0, -1
         return group
 
@@ -231,8 +247,9 @@ class LogFile:
 
     def _catch_up(self, descriptor: int, size: int) -> None:
         """Somebody else wrote last, or nobody yet: repair what a crash left, and learn the numbers."""
-        if self._lock.replaced():
-            self._lock.reopen()
+        if not size:
+            # Whoever created it may have died before its name was durable.
+            sync_directory(os.path.dirname(self.path))
         end = put_in_order(descriptor, self.path, size, self._on_dropped)
         note = self._lock.read_note()
         self._noted_highest = note.highest if note else -1

@@ -99,8 +99,8 @@ def _drop(descriptor: int, path: str, start: int, end: int, on_dropped: Callable
         return end + len(_CANCELLED)
     kept_at = set_aside(descriptor, path, start, end)
     os.ftruncate(descriptor, start)
-    os.fsync(descriptor)
     on_dropped(Dropped(Position.of(start), end - start, kind, kept_at))
+    os.fsync(descriptor)
     return start
 
 
