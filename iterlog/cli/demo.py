@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @url_argument
 @click.option(
-    "--seed", default=14, show_default=True, help="Of the prices and the candidates; the kill follows no seed."
+    "--seed", default=25, show_default=True, help="Of the prices and the candidates; the kill follows no seed."
 )
 @click.option("--iterations", type=click.IntRange(1, 1_000_000), default=48, show_default=True, help="How many to run.")
 @click.option("--no-kill", is_flag=True, help="Let the worker live.")

@@ -55,8 +55,7 @@ def summary(outcome: Outcome, url: str | None, *, blocks: bool = True) -> Iterat
         first, *more = _cost(outcome.kill)
         yield f"The crash    {first}"
         yield from (f"             {line}" for line in more)
-    fallbacks = sum(record.used_fallback for record in outcome.records)
-    yield f"Failures     {fallbacks} candidates did not run; each is kept with its error and the code that failed"
+    yield f"Failures     {_failures(sum(record.used_fallback for record in outcome.records))}"
     if outcome.best is not None:
         metrics = outcome.best.metrics
         yield f"Best         iteration {outcome.best.iteration}: {in_words(metrics)}"
@@ -101,6 +100,13 @@ def _missing(outcome: Outcome) -> str:
 def _verified(outcome: Outcome) -> str:
     faults = len(outcome.report.faults)
     return f"{outcome.report.records} records verified, {faults or 'no'} fault{'' if faults == 1 else 's'}"
+
+
+def _failures(count: int) -> str:
+    if not count:
+        return "none: every candidate ran"
+    candidates = "1 candidate" if count == 1 else f"{count} candidates"
+    return f"{candidates} did not run; the error and the code that failed are kept"
 
 
 def _cost(kill: Kill) -> Iterator[str]:
