@@ -14,7 +14,7 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 import iterlog
-from iterlog.cli.command import ExamplesFirst
+from iterlog.cli.command import ExamplesFirst, version_option
 from iterlog.cli.exits import ExitCode, run
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ _CODES = " · ".join(f"{code.value} {code.meaning}" for code in ExitCode)
         f"\b\n  env {COMPLETION_VARIABLE}=fish_source {NAME}\n\nto ~/.config/fish/completions/iterlog.fish."
     ),
 )
-@click.version_option(iterlog.__version__, prog_name=NAME, message="%(prog)s %(version)s")
+@version_option(f"{NAME} {iterlog.__version__}")
 @click.pass_context
 def app(context: click.Context) -> None:
     """Look into the history of a learning loop, add to it, and check it."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from iterlog.cli.output import Output
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -43,6 +45,13 @@ class ExamplesFirst(click.Command):
             formatter.write_dl(self.examples, col_max=_EXAMPLE_WIDTH)
         formatter.write_paragraph()
         super().format_help(ctx, formatter)
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Print help as all else is printed: click would let a full disk or a closed pipe end in a traceback."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _show_help
+        return option
 
 
 def command(name: str, *, examples: Sequence[tuple[str, str]]) -> Callable[[Callable[..., Any]], ExamplesFirst]:
@@ -95,6 +104,25 @@ def start_option(function: _F) -> _F:
     return click.option(
         "--from", "start", metavar="POSITION", help="Only what stands behind a position, as append prints it."
     )(function)
+
+
+def version_option(text: str) -> Callable[[_F], _F]:
+    """Add ``--version``."""
+
+    def show(context: click.Context, _parameter: click.Parameter, given: bool) -> None:
+        if given and not context.resilient_parsing:
+            Output().text(text)
+            context.exit()
+
+    return click.option(
+        "--version", is_flag=True, expose_value=False, is_eager=True, callback=show, help="Show the version and exit."
+    )
+
+
+def _show_help(context: click.Context, _parameter: click.Parameter, given: bool) -> None:
+    if given and not context.resilient_parsing:
+        Output().text(context.get_help())
+        context.exit()
 
 
 def _complete_file(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

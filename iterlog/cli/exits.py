@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from iterlog.cli.output import OutputGoneError, flush_stdout, give_up_stdout, stdout_is_gone, talk
+from iterlog.cli.output import OutputGoneError, flush_stdout, give_up_stdout, talk
 from iterlog.errors import (
     ConfigError,
     CorruptionError,
@@ -85,16 +85,13 @@ def run(work: Callable[[], None]) -> int:
         except click.exceptions.Exit as end:
             code = end.exit_code
         flush_stdout()
-    except BrokenPipeError as error:
-        # click prints help past us. Any other pipe than stdout's is a failure that must not pass for success.
-        if not (isinstance(error, OutputGoneError) or stdout_is_gone()):
-            raise
+    except OutputGoneError:
         give_up_stdout()
     except (KeyboardInterrupt, IterlogError, click.ClickException, RecursionError) as error:
         code = _explain(error)
         try:
             flush_stdout()
-        except (click.ClickException, OSError):
+        except (OutputGoneError, click.ClickException):
             give_up_stdout()
     return code
 

@@ -102,17 +102,6 @@ def flush_stdout() -> None:
         _refuse(error)
 
 
-def stdout_is_gone() -> bool:
-    """Whether nobody reads standard output any more."""
-    try:
-        flush_stdout()
-    except OutputGoneError:
-        return True
-    except click.ClickException:
-        return False
-    return False
-
-
 def give_up_stdout() -> None:
     """Let what is still to be written go nowhere, so that the interpreter does not complain about it at its end."""
     with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor has no such end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
 
@@ -44,7 +44,7 @@ class Range:
         """Take in one record's value."""
         self.count += 1
         self.last = value
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        if _is_finite_number(value):
             self.numbers += 1
             self.least = value if self.least is None else min(self.least, value)
             self.greatest = value if self.greatest is None else max(self.greatest, value)
@@ -83,6 +83,12 @@ class Figures:
             self.code_hashes.add(bytes.fromhex(record.code_hash))
         for name, value in record.metrics.items():
             self.metrics.setdefault(name, Range()).add(value)
+
+
+def _is_finite_number(value: object) -> TypeGuard[int | float]:
+    if isinstance(value, int):  # math.isfinite refuses those that no float can hold
+        return not isinstance(value, bool)
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def figures_of(records: Iterable[iterlog.IterationRecord]) -> Figures:
