@@ -12,7 +12,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from iterlog.errors import ConfigError, CorruptionError, HistoryClosedError
 from iterlog.lines import DamagedLineError, decode_line, holds_record, salvage, stored_hash_differs
@@ -69,6 +69,13 @@ class HistoryReader(ABC):
         self._create = create
         self._closed = False
         self._reported: set[Position] = set()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Refuse a class whose own name for something, private ones included, is taken: both would misbehave."""
+        super().__init_subclass__(**keywords)
+        for name in vars(cls):
+            if any(getattr(vars(base).get(name), "__final__", False) for base in cls.__mro__[1:]):
+                raise TypeError(f"{cls.__name__}.{name} would replace a part of every history; choose another name")
 
     # hooks of a backend
 
@@ -238,10 +245,12 @@ class HistoryReader(ABC):
 
     # how they are made
 
+    @final
     def _check_open(self) -> None:
         if self._closed:
             raise HistoryClosedError("this history was closed; open it again", url=self.url)
 
+    @final
     def _read(self, start: Position) -> Iterator[IterationRecord]:
         for position, line in self._scan(start):
             try:
@@ -251,11 +260,13 @@ class HistoryReader(ABC):
                 if record is not None:
                     yield record
 
+    @final
     def _entries(self, start: Position) -> Iterator[tuple[Position, IterationRecord]]:
         for position, record in self._decoded(self._scan(start)):
             if record is not None:
                 yield position, record
 
+    @final
     def _decoded(self, lines: Iterable[tuple[Position, bytes]]) -> Iterator[tuple[Position, IterationRecord | None]]:
         """Yield each line's record, or None for damage that is skipped."""
         for position, line in lines:
@@ -264,6 +275,7 @@ class HistoryReader(ABC):
             except DamagedLineError as damage:
                 yield position, self._damaged(position, line, damage)
 
+    @final
     def _damaged(self, position: Position, line: bytes, damage: DamagedLineError) -> IterationRecord | None:
         """Report a damaged line as the user asked, once; return the record that it still ends with, if any."""
         message = f"damaged line before position {position}: {damage.detail}; {ADVICE[damage.kind]}"
@@ -274,6 +286,7 @@ class HistoryReader(ABC):
             logger.warning("%s: %s", self.url, message)
         return salvage(line)
 
+    @final
     def _follow(self, position: Position, poll_s: float, idle_s: float | None) -> Iterator[IterationRecord]:
         waited_since = time.monotonic()
         while not self._closed:

@@ -8,9 +8,10 @@ so that ``import iterlog`` pays for none.
 from __future__ import annotations
 
 import importlib
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from iterlog.errors import ConfigError
+from iterlog.errors import ConfigError, IterlogError
 from iterlog.options import suggestion
 from iterlog.url import HistoryURL
 
@@ -27,6 +28,8 @@ _BUILT_IN = {
     "memory": "iterlog.backends.memory:MemoryHistory",
 }
 _registered: dict[str, str | type[HistoryStore]] = {}
+_found: dict[str, str] = {}
+"""What entry points gave so far: looking again costs tens of milliseconds at each opening."""
 
 
 def open_history(url: str | os.PathLike[str] | None = None, /, **options: object) -> HistoryStore:
@@ -73,16 +76,19 @@ def find_backend(url: HistoryURL) -> type[HistoryStore]:
         ConfigError: No backend serves the scheme, or the one that should cannot be imported.
     """
     scheme = url.scheme
-    backend = _registered.get(scheme) or _BUILT_IN.get(scheme) or _from_entry_points(scheme)
+    backend = _registered.get(scheme) or _BUILT_IN.get(scheme) or _found.get(scheme) or _from_entry_points(scheme)
     if backend is None:
         known = {*_BUILT_IN, *_registered}
         raise ConfigError(f"no backend serves {scheme!r} URLs{suggestion(scheme, known)}", url=str(url))
     if isinstance(backend, str):
         module, _, name = backend.partition(":")
         try:
-            backend = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"the backend for {scheme!r} cannot be imported: {error}", url=str(url)) from error
+            backend = attrgetter(name)(importlib.import_module(module))
+        except IterlogError:
+            raise  # it knows better: a package to install, a platform that cannot
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"the backend for {scheme!r} cannot be imported ({why})", url=str(url)) from error
     return _checked(backend, url)
 
 
@@ -94,7 +100,9 @@ def _from_entry_points(scheme: str) -> str | None:
     if len({point.value for point in found}) > 1:
         names = ", ".join(sorted(point.value for point in found))
         raise ConfigError(f"several installed packages serve {scheme!r} URLs: {names}; uninstall all but one")
-    return found[0].value if found else None
+    if found:
+        _found[scheme] = f"{found[0].module}:{found[0].attr}"
+    return _found.get(scheme)
 
 
 def _checked(backend: object, url: HistoryURL) -> type[HistoryStore]:

@@ -258,6 +258,7 @@ class HistoryStore(HistoryReader):
 
     # how they are made
 
+    @final
     def _append_next(
         self, batch: list[IterationRecord], bodies: list[bytes], durability: Durability
     ) -> tuple[Position, int]:
@@ -274,6 +275,7 @@ class HistoryStore(HistoryReader):
 
         return self._append_numbered(make, durability), last
 
+    @final
     def _report_dropped(self, dropped: Dropped) -> None:
         """Remember and log what a repair took out of the history."""
         self._dropped.append(dropped)
@@ -287,6 +289,7 @@ class HistoryStore(HistoryReader):
             kept,
         )
 
+    @final
     def _reserve_number(self) -> tuple[int, IterationRecord | None]:
         """Return a number that no other open iteration of this handle has, and the newest record."""
         point = self.resume()
@@ -297,6 +300,7 @@ class HistoryStore(HistoryReader):
             self._in_flight.add(number)
         return number, point.last
 
+    @final
     def _release_number(self, number: int) -> None:
         with self._numbers:
             self._in_flight.discard(number)
