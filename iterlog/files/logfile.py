@@ -84,9 +84,9 @@ class LogFile:
         """Put the end of the file in order, when there is a file; return the first number not handed out."""
         with self._mutex:
             self._check()
-            if not os.path.exists(self.path):
-                return 0
             try:
+                if not self._exists():
+                    return 0
                 self._acquire()
                 self._prepare()
             except OSError as error:
@@ -222,6 +222,14 @@ class LogFile:
             raise
 
     # opening and catching up, still under the lock
+
+    def _exists(self) -> bool:
+        """Whether there is a file; one that cannot be looked at is an error, not a missing file."""
+        try:
+            os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _create(self) -> SyncGroup:
         group = self._open(WRITE_FLAGS | CREATE_FLAGS)

@@ -25,7 +25,8 @@ def boot_id() -> str:
         if platform == "darwin":
             command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
             return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()  # noqa: S603 - a constant command
-    except (OSError, subprocess.SubprocessError):
+    except (FileNotFoundError, PermissionError, subprocess.SubprocessError):
+        # Other failures pass, and must not be remembered: too many open files, for one.
         return ""
     return ""
 
