@@ -12,10 +12,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from iterlog.errors import CorruptionError
 from iterlog.lines import MORE_KEY, MORE_WINDOW, lines_to_follow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 CANCEL = 0x18
 """ASCII's "cancel": the byte before the newline of what is left of an append that could not be taken back."""
@@ -105,6 +106,29 @@ def lines_forward(
     yield from waiting.broken_off()
 
 
+def whole_appends(
+    lines: Iterable[tuple[int, bytes]], on_unfinished: Callable[[int, int], None]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of appends that came to their end, as `lines_forward` does, of lines that stand elsewhere.
+
+    Args:
+        lines: Lines that are not blank, oldest first, each with the offset after it. When they end in a
+            CorruptionError, the lines of an append that it cuts short come before it: they were whole once.
+        on_unfinished: As for `lines_forward`.
+    """
+    waiting = _Waiting(on_unfinished)
+    try:
+        for offset, line in lines:
+            if waiting.missing or MORE_KEY in line[MORE_WINDOW:] or line[-1] == CANCEL:
+                yield from waiting.joined_by(offset, line)
+            else:
+                yield offset, line
+    except CorruptionError:
+        yield from waiting.broken_off(by_damage=True)
+        raise
+    yield from waiting.broken_off()
+
+
 class _Waiting:
     """The lines of an append of several records until the last of them has come.
 
@@ -138,9 +162,9 @@ class _Waiting:
             self._clear()
         return ready
 
-    def broken_off(self) -> list[tuple[int, bytes]]:
-        """Nothing more of this append comes; return its lines when that may be due to a damaged one among them."""
-        lines, damaged = self._lines, self._damaged
+    def broken_off(self, *, by_damage: bool = False) -> list[tuple[int, bytes]]:
+        """Nothing more of this append comes; return its lines when that may be due to damage."""
+        lines, damaged = self._lines, self._damaged or by_damage
         self._clear()
         if lines and not damaged:
             self._on_unfinished(lines[-1][0], len(lines))
