@@ -76,17 +76,17 @@ def copy_range(source: int, target: int, start: int, end: int) -> None:
         start += len(block)
 
 
-def set_aside(source: int, path: str, start: int, end: int) -> str:
-    """Copy a range of an open file to ``<path>.torn-<start>-<utc>``, durably, and return that name.
+def set_aside(source: int, prefix: str, start: int, end: int) -> str:
+    """Copy a range of an open file to ``<prefix>-<start>-<utc>``, durably, and return that path.
 
     Args:
         source: The open file.
-        path: Its path.
+        prefix: How the path of the copy begins.
         start: Offset of the first byte.
         end: Offset behind the last byte.
     """
     moment = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    target_path = f"{path}.torn-{start}-{moment}"
+    target_path = f"{prefix}-{start}-{moment}"
     target = os.open(target_path, WRITE_FLAGS | CREATE_FLAGS, NEW_FILE_MODE)
     try:
         copy_range(source, target, start, end)
@@ -97,7 +97,7 @@ def set_aside(source: int, path: str, start: int, end: int) -> str:
         raise
     finally:
         os.close(target)
-    sync_directory(os.path.dirname(path))
+    sync_directory(os.path.dirname(target_path))
     return target_path
 
 

@@ -41,10 +41,12 @@ class WriterNote:
     Attributes:
         boot_id: The boot it wrote in. Another one now means the machine may have crashed since.
         highest: At least the highest iteration number of the history whenever its last line does not have it.
+        turn: The number of the file that is appended to, in a set of files; changes whenever writers must look again.
     """
 
     boot_id: str
     highest: int = -1
+    turn: int = 0
 
 
 class LockFile:
@@ -75,25 +77,31 @@ class LockFile:
 
     def release(self) -> None:
         """Give the append lock back; harmless when it is not held."""
-        if self._descriptor >= 0:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            except OSError:
-                # Closing lets go of it in any case.
-                descriptor, self._descriptor = self._descriptor, -1
-                os.close(descriptor)
+        if self._descriptor < 0:
+            return
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        except OSError:
+            # Closing gives it back as well, and what is being done under the lock has its own error to tell.
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
 
     def read_note(self) -> WriterNote | None:
         """Return the last writer's note, None when there is none that can be read."""
         fields = _read_part(self._descriptor, _NOTE_AT)
-        boot, highest = fields.get("boot_id"), fields.get("highest")
+        boot, highest, turn = fields.get("boot_id"), fields.get("highest"), fields.get("turn", 0)
         if not isinstance(boot, str) or type(highest) is not int or not -1 <= highest < _NUMBERS_END:
             return None
-        return WriterNote(boot, highest)
+        return WriterNote(boot, highest, turn if type(turn) is int else 0)
+
+    def note_bytes(self) -> bytes:
+        """Return the note as it stands: the cheapest way to learn whether another writer left a new one."""
+        return os.pread(self._descriptor, _PART, _NOTE_AT)
 
     def write_note(self, note: WriterNote, *, durable: bool = False) -> None:
         """Replace the note; only under the append lock."""
-        _write_part(self._descriptor, _NOTE_AT, {"format": 1, "boot_id": note.boot_id, "highest": note.highest})
+        fields = {"format": 1, "boot_id": note.boot_id, "highest": note.highest, "turn": note.turn}
+        _write_part(self._descriptor, _NOTE_AT, fields)
         self._new = False
         if durable:
             os.fsync(self._descriptor)

@@ -61,7 +61,8 @@ class LogFile:
     ) -> None:
         self.path = path
         self.url = url
-        self._lock = LockFile(f"{path}.lock", url, shared_with_other_machines=shared_with_other_machines)
+        self._directory = os.path.dirname(path)
+        self._lock = LockFile(self._lock_path(), url, shared_with_other_machines=shared_with_other_machines)
         self._on_dropped = on_dropped
         self._mutex = threading.Lock()
         self._group: SyncGroup | None = None
@@ -69,6 +70,7 @@ class LogFile:
         self._size = _UNKNOWN  # what the file had when this handle last looked
         self._next = 0  # the first iteration number not handed out, as of _size
         self._noted_highest = -1
+        self._turn = 0  # of the note; files of one set take turns
         self._boot_checked = False
         _live.add(self)
 
@@ -99,7 +101,7 @@ class LogFile:
         """Claim the file for one loop; see `SupportsClaim._claim`."""
         with self._mutex:
             try:
-                make_directories(os.path.dirname(self.path))
+                make_directories(self._directory)
                 self._lock.claim()
             except OSError as error:
                 raise translated(error, self.url) from error
@@ -149,13 +151,14 @@ class LogFile:
                     data, numbers = _joined(lines), [iteration_of(line) for line in lines]
                 following = max(self._next, (max(numbers) if len(numbers) > 1 else numbers[0]) + 1)
                 if numbers[-1] + 1 < following and self._noted_highest + 1 < following:
-                    self._note_highest(following - 1)
+                    self._note(following - 1)
                 self._size = _UNKNOWN
                 self._write(group.descriptor, data, start)
                 end = start + len(data)
                 self._size, self._next = end, following
                 group = self._group or group
                 group.written = end
+                position = self._appended(len(numbers))
             except IterlogError:
                 raise
             except OSError as error:
@@ -164,23 +167,22 @@ class LogFile:
                 self._lock.release()
         if durability is Durability.SYNC:
             group.wait_for(end)
-        return Position.of(end)
+        return position
 
     def _acquire(self) -> None:
         """Take the file lock, having made sure once that no crash of the machine went unnoticed."""
         if self._boot_checked:
             if self._lock.acquire():
                 # Somebody removed the lock file: what it said must stand in the new one.
-                self._lock.write_note(WriterNote(boot_id(), max(self._noted_highest, self._next - 1)), durable=True)
+                self._note(max(self._noted_highest, self._next - 1), durable=True)
             return
-        make_directories(os.path.dirname(self.path))
+        make_directories(self._directory)
         untouched = self._lock.acquire()
         note = self._lock.read_note()
         if note is None or note.boot_id != boot_id():
             # Without a lock file no writer of this protocol was ever here, so there is nothing to have lost.
-            highest = -1 if untouched else check_all_lines(self.path, self._on_dropped)
-            highest = max(highest, note.highest) if note else highest
-            self._lock.write_note(WriterNote(boot_id(), highest), durable=True)
+            highest = self._highest_after_crash(untouched=untouched)
+            self._note(max(highest, note.highest) if note else highest, durable=True)
         self._boot_checked = True
 
     def _prepare(self) -> SyncGroup:
@@ -221,7 +223,13 @@ class LogFile:
                 ) from error
             raise
 
-    # opening and catching up, still under the lock
+    # what another layout of files does differently
+
+    def _lock_path(self) -> str:
+        return f"{self.path}.lock"
+
+    def _torn_prefix(self) -> str:
+        return f"{self.path}.torn"
 
     def _exists(self) -> bool:
         """Whether there is a file; one that cannot be looked at is an error, not a missing file."""
@@ -231,13 +239,27 @@ class LogFile:
             return False
         return True
 
+    def _appended(self, count: int) -> Position:  # noqa: ARG002 - other layouts count lines
+        """Return the position after an append of so many lines, which has just been written; still under the lock."""
+        return Position.of(self._size)
+
+    def _highest_after_crash(self, *, untouched: bool) -> int:
+        """Report what a crash of the machine damaged; return the highest number, -1 when the last line has it.
+
+        Args:
+            untouched: There was no lock file, so no writer of this protocol was ever here to have lost anything.
+        """
+        return -1 if untouched else check_all_lines(self.path, self._on_dropped)
+
+    # opening and catching up, still under the lock
+
     def _create(self) -> SyncGroup:
         group = self._open(WRITE_FLAGS | CREATE_FLAGS)
         os.fsync(group.descriptor)
-        sync_directory(os.path.dirname(self.path))
+        sync_directory(self._directory)
         note = self._lock.read_note()
         if note is not None and note.highest >= 0:
-            self._note_highest(-1)  # of a file that is gone
+            self._note(-1)  # of a file that is gone
         self._size, self._next, self._noted_highest = 0, 0, -1
         return group
 
@@ -257,16 +279,16 @@ class LogFile:
         """Somebody else wrote last, or nobody yet: repair what a crash left, and learn the numbers."""
         if not size:
             # Whoever created it may have died before its name was durable.
-            sync_directory(os.path.dirname(self.path))
-        end = put_in_order(descriptor, self.path, size, self._on_dropped)
+            sync_directory(self._directory)
+        end = put_in_order(descriptor, self._torn_prefix(), size, self._on_dropped)
         note = self._lock.read_note()
         self._noted_highest = note.highest if note else -1
         self._next = max(self._noted_highest + 1, number_behind(descriptor, end))
         self._size = end
 
-    def _note_highest(self, highest: int) -> None:
+    def _note(self, highest: int, *, durable: bool = False) -> None:
         """Note a number that the last line is about to hide, before it does."""
-        self._lock.write_note(WriterNote(boot_id(), highest))
+        self._lock.write_note(WriterNote(boot_id(), highest, self._turn), durable=durable)
         self._noted_highest = highest
 
     def _check(self) -> None:

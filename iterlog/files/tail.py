@@ -21,12 +21,12 @@ _CANCELLED = bytes([CANCEL]) + b"\n"
 _LARGEST_RECORD = 1 << 28  # a longer tail is no record that lost its newline, and need not be read into memory
 
 
-def put_in_order(descriptor: int, path: str, size: int, on_dropped: Callable[[Dropped], None]) -> int:
+def put_in_order(descriptor: int, torn_prefix: str, size: int, on_dropped: Callable[[Dropped], None]) -> int:
     """Make a file end with a whole append and a newline; return its new size.
 
     Args:
         descriptor: The file, open for appending.
-        path: Its path; what is torn goes beside it.
+        torn_prefix: How the path begins under which what is torn is set aside.
         size: Its size.
         on_dropped: Told what was taken out.
     """
@@ -36,7 +36,7 @@ def put_in_order(descriptor: int, path: str, size: int, on_dropped: Callable[[Dr
         record = tail.rstrip(b"\0")
         if is_whole_append(record):
             if len(record) < len(tail):
-                size = _drop(descriptor, path, newline + len(record), size, on_dropped)
+                size = _drop(descriptor, torn_prefix, newline + len(record), size, on_dropped)
             return _end_line(descriptor, size)
         if is_whole_append(tail[:-1]):
             # Not torn: the newline itself was damaged. As any damaged line, it stays where it is.
@@ -46,7 +46,7 @@ def put_in_order(descriptor: int, path: str, size: int, on_dropped: Callable[[Dr
         return size
     whole = next((stop for stop, _ in lines_back(descriptor, newline)), 0)
     if newline < size or os.pread(descriptor, newline - whole, whole).strip():
-        return _drop(descriptor, path, whole, size, on_dropped)
+        return _drop(descriptor, torn_prefix, whole, size, on_dropped)
     return size
 
 
@@ -86,7 +86,7 @@ def check_all_lines(path: str, on_dropped: Callable[[Dropped], None]) -> int:
     return highest
 
 
-def _drop(descriptor: int, path: str, start: int, end: int, on_dropped: Callable[[Dropped], None]) -> int:
+def _drop(descriptor: int, torn_prefix: str, start: int, end: int, on_dropped: Callable[[Dropped], None]) -> int:
     """Take the end of the file out of the history; return the new end."""
     kind = _kind_of(descriptor, start, end)
     try:
@@ -97,7 +97,7 @@ def _drop(descriptor: int, path: str, start: int, end: int, on_dropped: Callable
         os.fsync(descriptor)
         on_dropped(Dropped(Position.of(start), end - start, kind, None))
         return end + len(_CANCELLED)
-    kept_at = set_aside(descriptor, path, start, end)
+    kept_at = set_aside(descriptor, torn_prefix, start, end)
     os.ftruncate(descriptor, start)
     on_dropped(Dropped(Position.of(start), end - start, kind, kept_at))
     os.fsync(descriptor)
