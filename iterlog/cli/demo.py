@@ -96,9 +96,16 @@ def _bar(iterations: int) -> Iterator[Watch]:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting a worker", total=iterations)
 
+        begun_at: list[int] = []
+
         def watch(event: Mapping[str, Any]) -> None:
-            if event["event"] == "acknowledged":
-                progress.update(task, advance=1, description=visible(event["change"]))
+            # By number, not by count: a record may be stored whose acknowledgement the kill took.
+            if event["event"] == "resumed":
+                begun_at.append(event["number"])
+                progress.update(task, completed=event["number"] - begun_at[0])
+            elif event["event"] == "acknowledged":
+                done = event["number"] + 1 - begun_at[0]
+                progress.update(task, completed=done, description=visible(event["change"]))
             line = event_line(event, everything=False)
             if line is not None:
                 console.print(visible(line), soft_wrap=True)

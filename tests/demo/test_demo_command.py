@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import iterlog
+from iterlog.cli.demo import _bar
 from iterlog.demo.outcome import Kill, Outcome
 from iterlog.demo.report import chart, summary
 
@@ -101,6 +102,29 @@ def test_on_a_terminal_the_lines_stand_above_a_bar(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert b"3/3" in shown
     assert b"Best so far  " in shown
+
+
+def test_the_bar_counts_a_record_whose_acknowledgement_was_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It goes by numbers, so that a record stored just before the kill does not leave the bar short."""
+    pytest.importorskip("rich")
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}.items():
+        monkeypatch.setenv(name, value)
+    stored = {
+        "event": "acknowledged",
+        "status": "keep",
+        "change": "LONG 1.0 to 0.5",
+        "sharpe_ratio": 1.0,
+        "error": None,
+    }
+    with _bar(3) as watch:
+        watch({"event": "resumed", "number": 7, "dropped": []})
+        watch({**stored, "number": 7})
+        watch({"event": "killed", "pid": 1, "in_flight": 8, "appending": True})
+        watch({"event": "resumed", "number": 9, "dropped": []})
+        watch({**stored, "number": 9})
+    assert "3/3" in capsys.readouterr().out
 
 
 def outcome(**fields: object) -> Outcome:
