@@ -29,7 +29,8 @@ RAW_CONTROLS = re.compile(
 _PROGRAM = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from iterlog.cli import main; main()"
 )
-COMMAND = [sys.executable, "-c", _PROGRAM]
+COMMAND = ["env", "-u", "PYTHONUNBUFFERED", sys.executable, "-c", _PROGRAM]
+"""Begins a command line; whether each line is handed on at once must be the program's doing."""
 
 
 def call(*words: object, stdin: str | bytes | None = None) -> Result:

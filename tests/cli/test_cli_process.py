@@ -180,18 +180,27 @@ def test_follow_shows_what_is_appended_until_ctrl_c(tmp_path: Path, words: list[
         shown: list[bytes] = []
         with iterlog.open_history(path) as history:
             if "0" not in words:  # the last record is shown before any is appended
-                while not shown or b"try 3" not in shown[-1]:
-                    shown.append(process.stdout.readline())
+                shown += _lines_until(b"try 3", process)
                 history.save(code=None, metrics={}, feedback="while following")
             else:  # nothing tells when following begins: append until one comes through
-                first = _append_until_shown(history, process)
-                shown.append(first)
-        while b"while following" not in shown[-1]:
-            shown.append(process.stdout.readline())
+                shown.append(_append_until_shown(history, process))
+        if b"while following" not in shown[-1]:
+            shown += _lines_until(b"while following", process)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == ExitCode.INTERRUPTED
         assert process.stderr.read() == b""
         assert b"try 2" not in b"".join(shown)
+
+
+def _lines_until(text: bytes, process: subprocess.Popen[bytes]) -> list[bytes]:
+    """Return the lines that a process prints up to the one with some text."""
+    assert process.stdout is not None
+    lines: list[bytes] = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return lines
+    raise AssertionError(f"{text!r} was not shown, but {lines}")
 
 
 def _append_until_shown(history: iterlog.HistoryStore, process: subprocess.Popen[bytes]) -> bytes:
@@ -214,8 +223,7 @@ def test_follow_ends_with_4_when_the_history_is_cut(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        while b"try 3" not in process.stdout.readline():
-            pass
+        _lines_until(b"try 3", process)
         os.truncate(path, 0)
         assert process.wait(60) == ExitCode.DAMAGE
         assert process.stderr.read().startswith(b"iterlog: ")
