@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ _NOTE_AT = 0
 _CLAIM_AT = _PART
 _NUMBERS_END = 1 << 63
 _CLAIM_BYTE = 1 << 30  # far behind the content: the range lock of the claim covers this one byte
+_DEAD_HOLDER_WAIT_S = 3.0
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -118,13 +120,10 @@ class LockFile:
         descriptor, created = _open_or_create(path)
         self._new = self._new or (created and path == self.path)
         try:
-            self._lock_claim(descriptor)
-        except OSError as error:
-            holder = _read_part(descriptor, _CLAIM_AT)
+            self._wait_for_claim(descriptor)
+        except BaseException:
             os.close(descriptor)
-            if error.errno not in {errno.EAGAIN, errno.EACCES}:
-                raise
-            raise ConflictError(_describe(holder), url=self._url) from None
+            raise
         since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         host = socket.gethostname()[:100]
         _write_part(descriptor, _CLAIM_AT, {"pid": os.getpid(), "host": host, "since": since})
@@ -144,6 +143,25 @@ class LockFile:
         for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)
+
+    def _wait_for_claim(self, descriptor: int) -> None:
+        """Take the claim; wait only for a process that is gone.
+
+        A killed process's lock lives on for some milliseconds in a child it had forked and that has not yet called exec.
+        """
+        deadline = time.monotonic() + _DEAD_HOLDER_WAIT_S
+        while True:
+            try:
+                self._lock_claim(descriptor)
+            except OSError as error:
+                if error.errno not in {errno.EAGAIN, errno.EACCES}:
+                    raise
+                holder = _read_part(descriptor, _CLAIM_AT)
+                if time.monotonic() > deadline or not _is_gone(holder):
+                    raise ConflictError(_describe(holder), url=self._url) from None
+                time.sleep(0.005)
+            else:
+                return
 
     def _lock_claim(self, descriptor: int) -> None:
         if self._range_claim:
@@ -185,6 +203,20 @@ def _read_part(descriptor: int, offset: int) -> dict[str, Any]:
 def _write_part(descriptor: int, offset: int, fields: dict[str, Any]) -> None:
     if os.pwrite(descriptor, _encode(fields).ljust(_PART - 1)[: _PART - 1] + b"\n", offset) < _PART:
         raise OSError(errno.ENOSPC, "the lock file was written in part")
+
+
+def _is_gone(holder: dict[str, Any]) -> bool:
+    """Whether the process that noted its claim ran on this machine and runs no more."""
+    pid = holder.get("pid")
+    if holder.get("host") != socket.gethostname()[:100] or type(pid) is not int or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # it lives and is another user's, or the number is none
+    return False
 
 
 def _describe(holder: dict[str, Any]) -> str:
