@@ -147,7 +147,7 @@ class LockFile:
     def _wait_for_claim(self, descriptor: int) -> None:
         """Take the claim; wait only for a process that is gone.
 
-        A killed process's lock lives on for some milliseconds in a child it had forked and that has not yet called exec.
+        A killed process's lock lives on for some milliseconds in a child it had forked that has not called exec yet.
         """
         deadline = time.monotonic() + _DEAD_HOLDER_WAIT_S
         while True:
