@@ -8,6 +8,7 @@ so that ``import iterlog`` pays for none.
 from __future__ import annotations
 
 import importlib
+import re
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -62,8 +63,10 @@ def register_backend(scheme: str, backend: str | type[HistoryStore]) -> None:
         backend: The class, or ``"package.module:Class"`` to import it on first use.
 
     Raises:
-        ConfigError: The scheme is built in.
+        ConfigError: The scheme is built in, or no URL could have it.
     """
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
+        raise ConfigError(f"{scheme!r} is no scheme; use lower-case letters, digits, '+', '-' and '.'")
     if scheme in _BUILT_IN:
         raise ConfigError(f"scheme {scheme!r} is built in and cannot be taken; choose another name")
     _registered[scheme] = backend

@@ -25,9 +25,13 @@ DEFAULT_HISTORY = "iteration_history.jsonl"
 """The path used when neither an argument nor ``$ITERLOG_URL`` names a history."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_PATH_OPTIONS = re.compile(r"[A-Za-z_][\w.]*=[^/]*", re.ASCII)
+_LIKE_A_SCHEME = re.compile(r"[^/?]*://")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_PATH_OPTIONS = re.compile(r"[A-Za-z_][\w.-]*=[^/]*", re.ASCII)
 _SECRET = re.compile(
-    r"pass(word|wd|phrase)?|secret|token|credential|signature|api_?key|access_?key|account_?key", re.IGNORECASE
+    r"pass(word|wd|phrase)?|pwd|secret|token|credential|signature|auth|cookie|(^|[._-])(sig|sas|key)$|"
+    r"(api|access|account|private)[._-]?key",
+    re.IGNORECASE,
 )
 
 
@@ -66,9 +70,14 @@ class HistoryURL:
             return cls("file", "", _checked_path(path), {}, keywords, path)
         if not isinstance(url, str):
             raise ConfigError(f"a history is named by a path or a URL, not by {type(url).__name__}")
-        if not _SCHEME.match(url):
-            return cls._parse_path(url, keywords)
-        return cls._parse_url(url, keywords)
+        if _SCHEME.match(url):
+            return cls._parse_url(url, keywords)
+        if _LIKE_A_SCHEME.match(url):
+            raise ConfigError(
+                "what stands before '://' is no scheme, which is letters, digits, '+', '-' and '.'; "
+                "for a path that looks so give a pathlib.Path"
+            )
+        return cls._parse_path(url, keywords)
 
     @classmethod
     def _parse_path(cls, text: str, keywords: Mapping[str, object]) -> Self:
@@ -79,24 +88,34 @@ class HistoryURL:
 
     @classmethod
     def _parse_url(cls, text: str, keywords: Mapping[str, object]) -> Self:
+        if _CONTROL.search(text):
+            raise ConfigError("a URL holds no control characters; percent-encode them, or give a pathlib.Path")
         try:
             parts = urlsplit(text)
         except ValueError:
             raise ConfigError("this URL cannot be read; check its brackets and its port") from None
         shown = f"{parts.scheme}://{parts.netloc}{parts.path}"
-        # A secret key may hold a slash, and then its '@' stands in what looks like the path.
-        if "@" in parts.netloc or (":" in parts.netloc and "@" in parts.path):
-            shown = f"{parts.scheme}://…@{(parts.netloc + parts.path).rpartition('@')[2]}"
+        # A secret key may hold '/', '?' or '#', and then its '@' stands in what looks like the rest.
+        if "@" in parts.netloc or (":" in parts.netloc and "@" in text):
+            shown = f"{parts.scheme}://…@{re.split('[?#]', text.rpartition('@')[2])[0]}"
             raise ConfigError(
                 "a URL must not carry credentials; leave out what stands before '@' and let the provider's own "
                 "environment or files give them (percent-encode an '@' that belongs to a name as %40)",
                 url=shown,
             )
+        host = unquote(parts.netloc)
+        if "@" in host or not re.fullmatch(r"[^:]*(:\d*)?|\[[^]]*](:\d*)?", host):
+            # What follows a colon and is no port may be the secret of a key: it is not shown.
+            raise ConfigError(
+                "what stands between '//' and the next '/' is no name, with a port or without; credentials belong to "
+                "the provider's own environment or files",
+                url=f"{parts.scheme}://…",
+            )
         if parts.fragment:
             raise ConfigError("a URL's '#' part means nothing here; write %23 for a '#' in a name", url=shown)
         path = _checked_path(unquote(parts.path, errors="surrogateescape"), url=shown)
         query = _read_query(parts.query, shown)
-        return cls(parts.scheme.lower(), unquote(parts.netloc), path, query, keywords, shown)
+        return cls(parts.scheme.lower(), host, path, query, keywords, shown)
 
     def options(self, declared: Mapping[str, Option]) -> dict[str, Any]:
         """Return a value for every declared option; see `iterlog.options.resolve_options`."""
@@ -141,6 +160,8 @@ def _read_query(text: str, url: str) -> dict[str, str]:
         raise ConfigError("the query cannot be read; write it as ?name=value&name=value", url=url) from None
     query: dict[str, str] = {}
     for name, value in pairs:
+        if not name:
+            raise ConfigError("an option in the query has no name; write it as ?name=value&name=value", url=url)
         if _SECRET.search(name):
             raise ConfigError(
                 f"option {name!r} looks like a secret, and a URL ends up in logs and process lists; "
