@@ -135,6 +135,15 @@ class JsonlHistory(HistoryStore, SupportsNumbering, SupportsClaim):
             Fault(Position.of(stop), FaultKind.UNFINISHED, f"{count} lines of an append that never came to its end")
             for stop, count in self._unfinished.items()
         ]
+        if self._unread_end():
+            # What looks torn may be an append in flight; who keeps writers out can tell.
+            with self._file.at_rest():
+                faults += self._unread_end()
+        return faults
+
+    def _unread_end(self) -> list[Fault]:
+        """Return what stands behind the last whole append."""
+        faults: list[Fault] = []
         descriptor = self._open_to_read()
         if descriptor is None:
             return faults

@@ -17,12 +17,15 @@ import struct
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from iterlog.errors import ConflictError
-from iterlog.files.durable import CREATE_FLAGS, NEW_FILE_MODE, sync_directory
+from iterlog.files.durable import CREATE_FLAGS, NEW_FILE_MODE, READ_FLAGS, sync_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _OPEN_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _PART = 256
@@ -87,6 +90,19 @@ class LockFile:
             # Closing gives it back as well, and what is being done under the lock has its own error to tell.
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
+
+    @contextlib.contextmanager
+    def kept_from_writers(self) -> Iterator[None]:
+        """Keep appends out for the length of a block, as far as this user may; for who only reads."""
+        descriptor = -1
+        with contextlib.suppress(OSError):  # without a lock file there are no writers of ours
+            descriptor = os.open(self.path, READ_FLAGS)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def read_note(self) -> WriterNote | None:
         """Return the last writer's note, None when there is none that can be read."""

@@ -35,6 +35,7 @@ from iterlog.position import Durability, Position
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from iterlog.reports import Dropped
 
@@ -96,6 +97,10 @@ class LogFile:
             finally:
                 self._lock.release()
             return self._next
+
+    def at_rest(self) -> AbstractContextManager[None]:
+        """Return a context in which no append is in flight, as far as this user may keep writers out."""
+        return self._lock.kept_from_writers()
 
     def claim(self) -> None:
         """Claim the file for one loop; see `SupportsClaim._claim`."""
