@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
+import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from iterlog.errors import HistoryClosedError, RecordError
 from iterlog.record import IterationRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from iterlog.position import Position
+    from iterlog.reports import ResumePoint
     from iterlog.store import HistoryStore
 
 _ATTRIBUTES = frozenset(
@@ -50,7 +56,7 @@ class Iteration:
         position: The position after it.
     """
 
-    def __init__(self, history: HistoryStore, fields: dict[str, Any]) -> None:
+    def __init__(self, history: HistoryStore, reservations: Reservations, fields: dict[str, Any]) -> None:
         for name in fields:
             if name not in _ATTRIBUTES:
                 raise RecordError(
@@ -74,12 +80,14 @@ class Iteration:
         self.record: IterationRecord | None = None
         self.position: Position | None = None
         self._history = history
+        self._reservations = reservations
         self._began_at = 0.0
 
     def __enter__(self) -> Self:
         if self.number >= 0:
             raise HistoryClosedError("this iteration has begun already; ask the history for a new one")
-        self.number, self.last = self._history._reserve_number()  # noqa: SLF001 - two halves of one interface
+        self.number, point = self._reservations.reserve(self._history.resume)
+        self.last = point.last
         self.feedback = self.last.feedback if self.last else ""
         self._began_at = time.monotonic()
         return self
@@ -93,11 +101,11 @@ class Iteration:
             self.record = self._make_record(lost=error is not None)
             self.position = self._history.append(self.record)
         finally:
-            self._history._release_number(self.number)  # noqa: SLF001 - as in __enter__
+            self._reservations.release(self.number)
 
     def _fail(self, error: BaseException) -> None:
         self.success = False
-        self.error = self.error or f"{type(error).__name__}: {error}".rstrip(": ")
+        self.error = self.error or _described(error)
         self.status = self.status or "crash"
         self.feedback_for_next = self.feedback_for_next or f"Iteration {self.number} failed: {self.error}"
 
@@ -113,13 +121,64 @@ class Iteration:
         except RecordError as invalid:
             if not lost:
                 raise
-            # The body failed and left something that cannot be stored: keep what can be, the failure first of all.
-            return IterationRecord(
-                self.number,
-                self.code if isinstance(self.code, str) else None,
-                {},
-                str(self.feedback_for_next),
-                success=False,
-                error=f"{self.error} (also: {invalid.message})",
-                status="crash",
-            )
+            return _storable({**fields, "error": f"{self.error} (also: {invalid.message})"})
+
+
+def _storable(fields: dict[str, Any]) -> IterationRecord:
+    """Make a record of a body that failed and left something that cannot be stored: each field that can be is kept."""
+    kept: dict[str, Any] = {"code": None, "metrics": {}, "feedback": str(fields["feedback"])}
+    for name, value in fields.items():
+        with suppress(RecordError):
+            IterationRecord(**{**kept, "iteration": fields["iteration"], name: value})
+            kept[name] = value
+    return IterationRecord(**kept)
+
+
+class Reservations:
+    """The numbers of a handle's iterations that are running: none of them is handed out again."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+        self._lock = threading.Lock()
+        _live.add(self)
+
+    def reserve(self, resume: Callable[[], ResumePoint]) -> tuple[int, ResumePoint]:
+        """Return the first number that is free, and where the history stands."""
+        # The history is asked under the lock: between asking and reserving, another thread could append the number it
+        # holds and give it back, and it would be handed out twice.
+        with self._lock:
+            point = resume()
+            number = point.next_iteration
+            while number in self._taken:
+                number += 1
+            self._taken.add(number)
+        return number, point
+
+    def release(self, number: int) -> None:
+        """Give a number back; by now its record is stored, or never will be."""
+        with self._lock:
+            self._taken.discard(number)
+
+    def forget(self) -> None:
+        """Start anew in a forked child: what runs, and who holds the lock, is the parent's."""
+        self._taken, self._lock = set(), threading.Lock()
+
+
+_live: weakref.WeakSet[Reservations] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for reservations in list(_live):
+        reservations.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+def _described(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 - an error that cannot be shown is recorded all the same
+        text = f"(its text fails with {type(broken).__name__})"
+    return f"{type(error).__name__}: {text}".rstrip(": ")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self, final
 
 from iterlog.errors import RecordError, UnsupportedOperationError
-from iterlog.iteration import Iteration
+from iterlog.iteration import Iteration, Reservations
 from iterlog.lines import DamagedLineError, decode_line, encode_body, finish_line, finish_lines, salvage
 from iterlog.options import suggestion
 from iterlog.position import START, Durability, Position
 from iterlog.reader import HistoryReader, logger
-from iterlog.record import IterationRecord
+from iterlog.record import MAX_ITERATION, IterationRecord
 from iterlog.reports import Dropped, FaultKind, ResumePoint
 
 if TYPE_CHECKING:
@@ -49,8 +48,7 @@ class HistoryStore(HistoryReader):
     def __init__(self, url: HistoryURL, **options: Any) -> None:
         super().__init__(url, **options)
         self._dropped: list[Dropped] = []
-        self._in_flight: set[int] = set()
-        self._numbers = threading.Lock()
+        self._reservations = Reservations()
 
     # hooks of a backend
 
@@ -201,7 +199,7 @@ class HistoryStore(HistoryReader):
         Args:
             **fields: First values of its attributes, such as ``run_id`` or ``tags``.
         """
-        return Iteration(self, fields)
+        return Iteration(self, self._reservations, fields)
 
     @final
     def repair(self) -> tuple[Dropped, ...]:
@@ -289,22 +287,6 @@ class HistoryStore(HistoryReader):
             kept,
         )
 
-    @final
-    def _reserve_number(self) -> tuple[int, IterationRecord | None]:
-        """Return a number that no other open iteration of this handle has, and the newest record."""
-        point = self.resume()
-        with self._numbers:
-            number = point.next_iteration
-            while number in self._in_flight:
-                number += 1
-            self._in_flight.add(number)
-        return number, point.last
-
-    @final
-    def _release_number(self, number: int) -> None:
-        with self._numbers:
-            self._in_flight.discard(number)
-
 
 class SupportsNumbering(ABC):
     """A store that can hand out iteration numbers, to any number of writers, none of them twice."""
@@ -339,6 +321,8 @@ def _numbered(batch: list[IterationRecord], bodies: list[bytes], first: int) -> 
     free = first
     for record, body in zip(batch, bodies, strict=True):
         number = free if record.iteration is None else record.iteration
+        if number > MAX_ITERATION:
+            raise RecordError("no number is left behind the newest record; give iteration=")
         free = max(free, number + 1)
         numbered.append((number, body))
     return numbered
