@@ -56,7 +56,7 @@ class Iteration:
         position: The position after it.
     """
 
-    def __init__(self, history: HistoryStore, reservations: Reservations, fields: dict[str, Any]) -> None:
+    def __init__(self, history: HistoryStore, fields: dict[str, Any]) -> None:
         for name in fields:
             if name not in _ATTRIBUTES:
                 raise RecordError(
@@ -80,14 +80,12 @@ class Iteration:
         self.record: IterationRecord | None = None
         self.position: Position | None = None
         self._history = history
-        self._reservations = reservations
         self._began_at = 0.0
 
     def __enter__(self) -> Self:
         if self.number >= 0:
             raise HistoryClosedError("this iteration has begun already; ask the history for a new one")
-        self.number, point = self._reservations.reserve(self._history.resume)
-        self.last = point.last
+        self.number, self.last = self._history._reserve_number()  # noqa: SLF001 - two halves of one interface
         self.feedback = self.last.feedback if self.last else ""
         self._began_at = time.monotonic()
         return self
@@ -101,7 +99,7 @@ class Iteration:
             self.record = self._make_record(lost=error is not None)
             self.position = self._history.append(self.record)
         finally:
-            self._reservations.release(self.number)
+            self._history._release_number(self.number)  # noqa: SLF001 - as in __enter__
 
     def _fail(self, error: BaseException) -> None:
         self.success = False
@@ -142,8 +140,8 @@ class Reservations:
         self._lock = threading.Lock()
         _live.add(self)
 
-    def reserve(self, resume: Callable[[], ResumePoint]) -> tuple[int, ResumePoint]:
-        """Return the first number that is free, and where the history stands."""
+    def reserve(self, resume: Callable[[], ResumePoint]) -> tuple[int, IterationRecord | None]:
+        """Return the first number that is free, and the newest record."""
         # The history is asked under the lock: between asking and reserving, another thread could append the number it
         # holds and give it back, and it would be handed out twice.
         with self._lock:
@@ -152,7 +150,7 @@ class Reservations:
             while number in self._taken:
                 number += 1
             self._taken.add(number)
-        return number, point
+        return number, point.last
 
     def release(self, number: int) -> None:
         """Give a number back; by now its record is stored, or never will be."""

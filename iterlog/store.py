@@ -199,7 +199,7 @@ class HistoryStore(HistoryReader):
         Args:
             **fields: First values of its attributes, such as ``run_id`` or ``tags``.
         """
-        return Iteration(self, self._reservations, fields)
+        return Iteration(self, fields)
 
     @final
     def repair(self) -> tuple[Dropped, ...]:
@@ -286,6 +286,15 @@ class HistoryStore(HistoryReader):
             dropped.position,
             kept,
         )
+
+    @final
+    def _reserve_number(self) -> tuple[int, IterationRecord | None]:
+        """Return a number that no other open iteration of this handle has, and the newest record."""
+        return self._reservations.reserve(self.resume)
+
+    @final
+    def _release_number(self, number: int) -> None:
+        self._reservations.release(number)
 
 
 class SupportsNumbering(ABC):

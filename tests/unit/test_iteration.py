@@ -238,7 +238,7 @@ def test_asking_outside_the_lock_is_noticed(history: HistoryStore, monkeypatch: 
 
     def reserve(self: iteration.Reservations, resume: Callable[[], Any]) -> tuple[int, Any]:
         point = resume()
-        return point.next_iteration + (point.next_iteration in self._taken), point
+        return point.next_iteration + (point.next_iteration in self._taken), point.last
 
     first = history.iteration()
     first.__enter__()
