@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from iterlog.url import HistoryURL
 
 logger = logging.getLogger("iterlog")
+logger.addHandler(logging.NullHandler())  # what is logged is shown where the application wants it
 
 _AREAD_BATCH = 64
 _SHOWN_NUMBER = re.compile(rb'\{"iteration":\d+,')
@@ -147,13 +148,19 @@ class HistoryReader(ABC):
         return self._scan(_checked_start(start))
 
     @final
+    def entries_back(self) -> Iterator[tuple[Position, IterationRecord]]:
+        """Return an iterator as `entries` does, newest first; raises what `read` raises."""
+        self._check_open()
+        newest_first = self._decoded(self._scan_back())
+        return ((position, record) for position, record in newest_first if record is not None)
+
+    @final
     def __iter__(self) -> Iterator[IterationRecord]:
         return self.read()
 
     @final
     def __reversed__(self) -> Iterator[IterationRecord]:
-        self._check_open()
-        return (record for _, record in self._decoded(self._scan_back()) if record is not None)
+        return (record for _, record in self.entries_back())
 
     @final
     def __len__(self) -> int:

@@ -84,9 +84,7 @@ def chosen_lines(history: iterlog.HistoryStore, start: str | None, count: int | 
 
 def last_entries(history: iterlog.HistoryStore, count: int) -> list[Entry]:
     """Return the last records with their positions, oldest first, without reading those before them."""
-    newest_first = history._decoded(history._scan_back())  # noqa: SLF001 - reversed() gives no positions
-    entries = (Entry(position, record) for position, record in newest_first if record is not None)
-    return list(islice(entries, count))[::-1]
+    return [Entry(position, record) for position, record in islice(history.entries_back(), count)][::-1]
 
 
 def local_file(url: str | None) -> Path | None:
