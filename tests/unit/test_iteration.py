@@ -16,6 +16,7 @@ from iterlog import (
     HistoryStore,
     IterationRecord,
     RecordError,
+    ResumePoint,
     UnavailableError,
     iteration,
     open_history,
@@ -236,28 +237,15 @@ def test_a_number_given_back_while_another_asks(history: HistoryStore, monkeypat
 def test_asking_outside_the_lock_is_noticed(history: HistoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken variant: were the history asked before the lock is taken, the number would be handed out twice."""
 
-    def reserve(self: iteration.Reservations, resume: Callable[[], Any]) -> tuple[int, Any]:
+    def reserve(self: iteration.Reservations, resume: Callable[[], ResumePoint]) -> tuple[int, IterationRecord | None]:
         point = resume()
-        return point.next_iteration + (point.next_iteration in self._taken), point.last
+        with self._lock:
+            number = point.next_iteration + (point.next_iteration in self._taken)
+            self._taken.add(number)
+        return number, point.last
 
-    first = history.iteration()
-    first.__enter__()
-    first.__exit__(None, None, None)
     monkeypatch.setattr(iteration.Reservations, "reserve", reserve)
-    begun = history.iteration()
-    begun.__enter__()
-    begun._reservations._taken.add(begun.number)
-    real = history._next_number
-
-    def slow() -> int:
-        number = real()
-        begun.__exit__(None, None, None)
-        return number
-
-    monkeypatch.setattr(history, "_next_number", slow)
-    late = history.iteration()
-    late.__enter__()
-    assert late.number == begun.number
+    assert _ends_while_another_asks(history, monkeypatch) == [0, 0]
 
 
 def test_a_second_loop_is_refused(tmp_path: Path) -> None:
