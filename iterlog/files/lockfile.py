@@ -230,7 +230,7 @@ def _is_gone(holder: dict[str, Any]) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except OSError:
+    except (OSError, OverflowError):
         return False  # it lives and is another user's, or the number is none
     return False
 

@@ -54,10 +54,14 @@ class Child:
 
     def finish(self) -> bytes:
         """Wait for its end, which must be a good one; return what it wrote to the pipe."""
-        said = self._rest()
-        _, status = os.waitpid(self.pid, 0)
+        said, status = self.end()
         assert os.waitstatus_to_exitcode(status) == 0
         return said
+
+    def end(self) -> tuple[bytes, int]:
+        """Wait for its end; return what it wrote to the pipe, and its status as waitpid gives it."""
+        said = self._rest()
+        return said, os.waitpid(self.pid, 0)[1]
 
     def _rest(self) -> bytes:
         with os.fdopen(self.pipe, "rb") as pipe:
