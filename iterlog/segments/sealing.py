@@ -1,0 +1,113 @@
+"""Sealing plain bytes, and proving that what was sealed is what was plain."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from iterlog.errors import ConflictError, CorruptionError, UnsupportedOperationError
+from iterlog.segments.build import build_footer
+from iterlog.segments.footer import PACKED_END, SegmentFooter, footer_bytes, read_footer
+from iterlog.segments.limits import BeyondLimitsError, Budget
+from iterlog.segments.packing import Codec, packing_of, unpacked
+from iterlog.segments.splitting import split_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from iterlog.segments.source import Source
+
+
+def seal(
+    plain: Iterable[bytes],
+    size: int,
+    write: Callable[[bytes], object],
+    *,
+    codec: Codec = Codec.ZSTD,
+    level: int | None = None,
+) -> SegmentFooter:
+    """Write a sealed segment in one pass over its plain bytes, in constant memory.
+
+    Prove it with `verify_sealed` before anything plain is removed.
+
+    Args:
+        plain: The bytes, in order.
+        size: How many there are.
+        write: Takes the sealed bytes, in order.
+        codec: How to compress.
+        level: How hard; None for the codec's default.
+
+    Returns:
+        The footer, as it was written.
+
+    Raises:
+        ConfigError: The codec has no such level.
+        ConflictError: There were more or fewer plain bytes; throw away what was written.
+        UnsupportedOperationError: No reader would take the segment; throw away what was written and leave it plain.
+    """
+    packing = packing_of(codec)
+    compressor = packing.compressor(level, size)
+    reader = Budget()  # what it will cost to read this back
+    packed_end = b""
+
+    def put(packed: bytes, plain_size: int = 0) -> None:
+        nonlocal packed_end
+        packed_end = (packed_end + packed)[-PACKED_END:]
+        write(packed)
+        reader.spend(len(packed), plain_size)
+
+    def compressed() -> Iterator[bytes]:
+        for chunk in plain:
+            if reader.plain + len(chunk) > size:
+                raise ConflictError(f"more than {size:,} plain bytes came: somebody changes them; seal again")
+            put(compressor.compress(chunk), len(chunk))
+            yield chunk
+
+    try:
+        counted = Budget.of_plain_file()
+        footer = build_footer(compressed(), counted)
+        if reader.plain != size:
+            raise ConflictError(f"of {size:,} plain bytes {reader.plain:,} came: somebody changes them; seal again")
+        put(compressor.flush())
+        reader.count_line(0, counted.lines)
+    except BeyondLimitsError as error:
+        raise UnsupportedOperationError(f"this cannot be sealed and stays plain: {error.message}") from error
+    footer = replace(footer, packed_size=reader.packed, packed_end=packed_end)
+    write(footer_bytes(footer, packing))
+    return footer
+
+
+def seal_bytes(plain: bytes, *, codec: Codec = Codec.ZSTD, level: int | None = None) -> tuple[bytes, SegmentFooter]:
+    """Return a sealed segment of bytes in memory, and its footer; raises what `seal` raises."""
+    sealed: list[bytes] = []
+    footer = seal([plain], len(plain), sealed.append, codec=codec, level=level)
+    return b"".join(sealed), footer
+
+
+def verify_sealed(source: Source, sha256: str, size: int) -> None:
+    """Prove that a segment gives back the plain bytes it was made of, to the last, and within a reader's limits.
+
+    Args:
+        source: The segment.
+        sha256: The plain bytes' SHA-256 in hex.
+        size: How many they are.
+
+    Raises:
+        CorruptionError: It does not, or its footer is damaged or speaks of other bytes.
+    """
+    digest = hashlib.sha256()
+    budget = Budget()
+
+    def digested() -> Iterator[bytes]:
+        for chunk in unpacked(source, budget):
+            digest.update(chunk)
+            yield chunk
+
+    for _ in split_lines(digested(), budget):
+        pass
+    if (digest.hexdigest(), budget.plain) != (sha256, size):
+        raise CorruptionError("the sealed segment does not give back the plain bytes it was made of; seal it again")
+    footer = read_footer(source)
+    if footer is not None and (footer.plain_sha256, footer.plain_size) != (sha256, size):
+        raise CorruptionError("the sealed segment's footer speaks of other plain bytes; seal it again")
