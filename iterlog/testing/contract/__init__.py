@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from iterlog.testing.contract.appending import Appending
@@ -71,6 +71,7 @@ class HistoryStoreContract(Opening, Appending, Values, Reading, Loops, Damage, S
                 deadline=None,
                 derandomize=True,
                 database=None,
+                phases=[Phase.generate],  # shrinking a failure takes minutes
                 suppress_health_check=list(HealthCheck),
             ),
         )

@@ -91,9 +91,11 @@ class Loops(ContractBase):
         with iterlog.open_history(url) as history:
             with history.iteration() as outer, history.iteration() as inner:
                 assert (outer.number, inner.number) == (0, 1)
+            numbered = isinstance(history, iterlog.SupportsNumbering)
             with history.iteration() as following:
-                assert following.number == 2
-        assert sorted(number or 0 for number in numbers(url)) == [0, 1, 2]
+                # The inner one ended first: the newest record is not the highest, and only some stores remember.
+                assert following.number == 2 or not numbered
+        assert numbers(url)[:2] == [1, 0]
 
     def test_claim_keeps_a_second_loop_out(self, url: str) -> None:
         """With a claim a second loop is refused, but may append; without one resume() never refuses (promise 7)."""
