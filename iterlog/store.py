@@ -87,7 +87,7 @@ class HistoryStore(HistoryReader):
             except DamagedLineError as damage:
                 record = salvage(line)
                 # The line had a number too, most likely the next one: it must not be handed out again.
-                damaged += damage.kind is not FaultKind.RECORD
+                damaged += record is None and damage.kind is not FaultKind.RECORD
             if record is not None and record.iteration is not None:
                 return record.iteration + 1 + damaged
         return damaged

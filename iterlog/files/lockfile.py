@@ -150,6 +150,8 @@ class LockFile:
         if self._claim_descriptor >= 0:
             with contextlib.suppress(OSError):  # the name is a courtesy to people; the lock is what counts
                 _write_part(self._claim_descriptor, _CLAIM_AT, {})
+            with contextlib.suppress(OSError):  # a child forked just now may keep the descriptor for a moment longer
+                self._change_claim(self._claim_descriptor, fcntl.F_UNLCK, fcntl.LOCK_UN)
         self.forget()
 
     def forget(self) -> None:
@@ -168,7 +170,7 @@ class LockFile:
         deadline = time.monotonic() + _DEAD_HOLDER_WAIT_S
         while True:
             try:
-                self._lock_claim(descriptor)
+                self._change_claim(descriptor, fcntl.F_WRLCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if error.errno not in {errno.EAGAIN, errno.EACCES}:
                     raise
@@ -179,14 +181,14 @@ class LockFile:
             else:
                 return
 
-    def _lock_claim(self, descriptor: int) -> None:
+    def _change_claim(self, descriptor: int, range_lock: int, whole_lock: int) -> None:
         if self._range_claim:
-            lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, _CLAIM_BYTE, 1, 0)
+            lock = struct.pack("hhqqi4x", range_lock, os.SEEK_SET, _CLAIM_BYTE, 1, 0)
             # Open file description locks (fcntl(2)): unlike POSIX locks they are not lost when another descriptor of
             # the file is closed in this process.
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
         else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, whole_lock)
 
 
 def _open_or_create(path: str) -> tuple[int, bool]:

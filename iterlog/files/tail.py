@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from iterlog.files.durable import READ_FLAGS, set_aside, write_all
 from iterlog.files.lines_of import CANCEL, last_newline, lines_back, lines_forward
-from iterlog.lines import DamagedLineError, decode_line, is_whole_append
+from iterlog.lines import DamagedLineError, decode_line, is_whole_append, salvage
 from iterlog.position import Position
 from iterlog.reports import Dropped, FaultKind
 
@@ -57,6 +57,8 @@ def number_behind(descriptor: int, end: int) -> int:
         try:
             return (decode_line(line).iteration or 0) + 1 + damaged
         except DamagedLineError as damage:
+            if saved := salvage(line):
+                return (saved.iteration or 0) + 1 + damaged
             # It had a number as well, most likely the next one: it must not be handed out again.
             damaged += damage.kind is not FaultKind.RECORD
     return damaged
@@ -78,6 +80,8 @@ def check_all_lines(path: str, on_dropped: Callable[[Dropped], None]) -> int:
             try:
                 highest = max(highest, decode_line(line).iteration or 0)
             except DamagedLineError as damage:
+                if saved := salvage(line):
+                    highest = max(highest, saved.iteration or 0)
                 if damage.kind is not FaultKind.RECORD:
                     on_dropped(Dropped(Position.of(start), stop - start, damage.kind, None))
             start = stop

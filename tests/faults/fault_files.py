@@ -34,7 +34,7 @@ def record(number: int | None, code: str = TEXT) -> IterationRecord:
     return IterationRecord(number, code, {"sharpe_ratio": 1.5}, f"try {TEXT} next")
 
 
-def records(numbers: Iterable[int], code: str = TEXT) -> list[IterationRecord]:
+def records(numbers: Iterable[int | None], code: str = TEXT) -> list[IterationRecord]:
     """Make a small record for each number."""
     return [record(number, code) for number in numbers]
 
