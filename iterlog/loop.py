@@ -12,11 +12,10 @@ import atexit
 import os
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iterlog.errors import IterlogError, RecordError
-from iterlog.fallback import Fallback
+from iterlog.errors import IterlogError, MissingDependencyError, RecordError
+from iterlog.fallback import Fallback, without_known
 from iterlog.reader import logger
 from iterlog.record import IterationRecord
 from iterlog.registry import find_backend
@@ -63,6 +62,8 @@ def save_iteration_result(
         ConfigError: The default history's URL is wrong.
     """
     record = IterationRecord(iteration, code, metrics, feedback, used_fallback, success, error)  # type: ignore[arg-type]
+    if record.iteration is None:  # a fallback file could only guess at the number
+        raise RecordError("iteration is None; give the number, such as get_last_iteration_number() + 1")
     with _lock:
         _default().save(record)
 
@@ -102,13 +103,16 @@ class _DefaultHistory:
 
     def __init__(self, url: HistoryURL) -> None:
         backend = find_backend(url)
-        url.options(backend.OPTIONS)  # a wrong URL is the user's mistake, not a failing storage: say so at once
+        # A wrong URL is the user's mistake, not a failing storage: say so at once.
+        url.options(backend.OPTIONS)
+        if url.scheme in {"file", "jsonl"}:
+            url.local_path()
         self._url = url
         self._backend = backend
         self._store: HistoryStore | None = None
         self._fallback = Fallback(url)
         self._owes = True  # an earlier process may have left something
-        self._unsaved: list[IterationRecord] = []  # when not even a fallback file could be written
+        self.unsaved: list[IterationRecord] = []  # when not even a fallback file could be written
 
     def save(self, record: IterationRecord) -> None:
         """Append a record behind what is owed, or keep it for later."""
@@ -116,11 +120,12 @@ class _DefaultHistory:
             store = self._opened()
             self._settle(store)
             store.append(record)
-        except RecordError:
+        except (RecordError, MissingDependencyError):
             raise
         except (IterlogError, OSError) as error:
             self._let_go()
-            self._keep(record, error)
+            self.unsaved.append(record)
+            self._keep_unsaved(error)
 
     def newest_first(self) -> Iterator[IterationRecord]:
         """Yield the records, what is still owed first; storage that fails is logged and ends the iteration."""
@@ -128,9 +133,11 @@ class _DefaultHistory:
         try:
             store = self._opened()
             self._settle(store)
+        except MissingDependencyError:
+            raise
         except (IterlogError, OSError) as error:
             logger.error("%s: the history is not available: %s", self._url, error)
-        yield from reversed(self._unsaved)
+        yield from reversed(self.unsaved)
         if self._owes:
             yield from reversed(self._fallback.records())
         try:
@@ -141,7 +148,12 @@ class _DefaultHistory:
             logger.error("%s: the history cannot be read: %s", self._url, error)
 
     def close(self) -> None:
-        """Close the handle."""
+        """Close the handle, having tried once more to store what is in memory only."""
+        if self.unsaved:
+            try:
+                self._settle(self._opened())
+            except (IterlogError, OSError) as error:
+                self._keep_unsaved(error)
         self._let_go()
 
     def _opened(self) -> HistoryStore:
@@ -156,27 +168,27 @@ class _DefaultHistory:
             self._owes = False
             if merged:
                 logger.warning("%s: %d kept records were merged into the history", self._url, merged)
-        if self._unsaved:
-            store.extend(self._unsaved)
-            self._unsaved = []
+        if self.unsaved:
+            store.extend(without_known(self.unsaved, store))
+            self.unsaved = []
 
-    def _keep(self, record: IterationRecord, reason: Exception) -> None:
-        if not self._unsaved:
+    def _keep_unsaved(self, reason: Exception) -> None:
+        """Move what the history could not take, oldest first, from memory to the fallback file."""
+        while self.unsaved:
             try:
-                place = self._fallback.keep(record)
+                place = self._fallback.keep(self.unsaved[0])
             except IterlogError as error:
-                logger.critical("%s: %s", self._url, error)
-            else:
-                self._owes = True
-                logger.error("%s: iteration %s is kept in %s: %s", self._url, record.iteration, place, reason)
+                logger.critical(
+                    "%s: %d records are held in memory only; free the storage before this process ends: %s; %s",
+                    self._url,
+                    len(self.unsaved),
+                    reason,
+                    error,
+                )
                 return
-        self._unsaved.append(record)
-        logger.critical(
-            "%s: %d records are held in memory only; free the storage before this process ends: %s",
-            self._url,
-            len(self._unsaved),
-            reason,
-        )
+            record = self.unsaved.pop(0)
+            self._owes = True
+            logger.error("%s: iteration %s is kept in %s: %s", self._url, record.iteration, place, reason)
 
     def _let_go(self) -> None:
         store, self._store = self._store, None
@@ -188,33 +200,54 @@ class _DefaultHistory:
 
 
 _lock = threading.RLock()
-_current: tuple[object, _DefaultHistory] | None = None
+_current: object = None
+_histories: dict[object, _DefaultHistory] = {}
+"""The default history of now, and those of before that still hold a record in memory."""
 
 
 def _default() -> _DefaultHistory:
     """Return the default history as it is named now; a relative path is meant from the current directory."""
     global _current  # noqa: PLW0603 - the default history is one per process
     assigned = sys.modules["iterlog"].__dict__.get("HISTORY_FILE", HISTORY_FILE)
-    url = HistoryURL.parse(None if assigned is HISTORY_FILE else assigned)
-    key = (url.scheme, url.host, Path(url.path).absolute() if url.scheme == "file" else url.path, str(url.query))
-    if _current is None or _current[0] != key:
+    url = HistoryURL.parse(None if isinstance(assigned, _Unassigned) else assigned)
+    relative = url.scheme == "file" and not url.path.startswith("/")
+    key = (url.scheme, url.host, url.path, str(url.query), _directory() if relative else "")
+    if key != _current or key not in _histories:
+        default = _histories.get(key) or _DefaultHistory(url)
+        _close(_current)
         if _current is None:
-            atexit.register(_close_default)
-        else:
-            _current[1].close()
-        _current = key, _DefaultHistory(url)
-    return _current[1]
+            atexit.register(_close_all)
+        _histories[key] = default
+        _current = key
+    return _histories[key]
 
 
-def _close_default() -> None:
-    if _current is not None:
-        _current[1].close()
+def _directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - a third of the time, at each call
+    except OSError:  # it was removed; what was open goes on, and a new history begins in its fallback file
+        return _current[-1] if isinstance(_current, tuple) else ""
 
 
-def _renew_lock() -> None:
-    global _lock  # noqa: PLW0603 - another thread of the parent may have held it at the fork
+def _close(key: object) -> None:
+    if key in _histories:
+        _histories[key].close()
+        if not _histories[key].unsaved:
+            del _histories[key]
+
+
+def _close_all() -> None:
+    for key in list(_histories):
+        _close(key)
+
+
+def _begin_anew() -> None:
+    """In a forked child: another thread may have held the lock, and what is in memory is the parent's to store."""
+    global _lock  # noqa: PLW0603 - as above
     _lock = threading.RLock()
+    for default in _histories.values():
+        default.unsaved = []
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(after_in_child=_begin_anew)
