@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import inspect
 import itertools
 import subprocess
 import sys
 import textwrap
 import uuid
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from back_doors import corrupt_file, corrupt_memory, tear_file, tear_memory
 from broken_stores import BROKEN, Broken
 from own_backends import OwnBackendContract
 
-import iterlog
+import iterlog.testing
 from iterlog.testing import HistoryStoreContract, deviates
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CONTRACT_TESTS = sorted(name for name in dir(HistoryStoreContract) if name.startswith("test_"))
 FAILURES = (AssertionError, iterlog.IterlogError, pytest.fail.Exception, StopIteration)
@@ -195,3 +195,20 @@ def test_package_works_without_the_test_tools() -> None:
         """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "0\n"
+
+
+def test_contract_uses_the_public_interface_alone() -> None:
+    """The contract imports from iterlog what everybody may, so that it tests what everybody gets."""
+    package = Path(iterlog.testing.__file__).parent
+    modules = list(package.rglob("*.py"))
+    assert len(modules) > 10
+    for module in modules:
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("iterlog."):
+                assert (node.module or "").startswith("iterlog.testing"), f"{module} imports {node.module}"
+
+
+def test_contract_is_no_pytest_plugin() -> None:
+    """Installing iterlog changes no test run: nothing of it is loaded by pytest itself."""
+    names = [point.value for point in importlib.metadata.entry_points(group="pytest11")]
+    assert not any("iterlog" in name for name in names)
