@@ -89,16 +89,18 @@ if TYPE_CHECKING:
 __all__ = sorted({*_HOMES, "__version__"})  # noqa: PLE0605 - the table above is the one list
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name on first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'iterlog' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - not needed by who imports iterlog and uses nothing yet
+if not TYPE_CHECKING:  # a type checker that saw it would take any name for one of ours
 
-    value = getattr(import_module(f"iterlog.{_HOMES[name]}"), name)
-    if name != "HISTORY_FILE":  # assignable here, and read by iterlog.loop only once it was assigned
-        globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        """Import a public name on first use (PEP 562)."""
+        if name not in _HOMES:
+            raise AttributeError(f"module 'iterlog' has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415 - not needed by who imports iterlog and uses nothing yet
+
+        value = getattr(import_module(f"iterlog.{_HOMES[name]}"), name)
+        if name != "HISTORY_FILE":  # assignable here, and read by iterlog.loop only once it was assigned
+            globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

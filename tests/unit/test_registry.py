@@ -33,7 +33,7 @@ def test_an_unknown_scheme_is_refused_with_a_hint() -> None:
     """The message names the scheme that was probably meant, or those there are."""
     with pytest.raises(ConfigError, match="did you mean 'memory'"):
         open_history("memroy://x")
-    with pytest.raises(ConfigError, match="known are: file, jsonl, memory"):
+    with pytest.raises(ConfigError, match=r"known are: .*jsonl, memory"):
         open_history("gopher://x")
 
 
