@@ -14,7 +14,9 @@ from iterlog.segments.limits import MAX_WINDOW, BeyondLimitsError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iterlog.segments.packing import Compressor
+    import zstandard
+
+    from iterlog.segments.packing import Compressor, PartReader
     from iterlog.segments.source import Cursor
 
 SUFFIX = ".zst"
@@ -64,23 +66,27 @@ def compressor(level: int | None, size: int) -> Compressor:
     return zstandard.ZstdCompressor(compression_params=parameters).compressobj(size=size)
 
 
-def read_part(cursor: Cursor) -> Iterator[tuple[int, bytes]]:
-    """Go on behind the frame the cursor stands before; yield the bytes read each time and the plain bytes they gave.
+def reader() -> PartReader:
+    """Return what reads the frames of one file, one after the other.
 
-    Raises:
-        CorruptionError: The frame is damaged or cut short.
-        BeyondLimitsError: It asks for too much memory.
+    It raises CorruptionError where a frame is damaged or cut short, BeyondLimitsError where one asks for too much
+    memory.
     """
-    if cursor.peek(4) == _FRAME:
-        return _read_frame(cursor)
-    return _skip_frame(cursor)
+    import zstandard  # noqa: PLC0415
+
+    decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)  # 16 µs, and the frames may be tiny
+
+    def read_part(cursor: Cursor) -> Iterator[tuple[int, bytes]]:
+        return _read_frame(cursor, decompressor) if cursor.peek(4) == _FRAME else _skip_frame(cursor)
+
+    return read_part
 
 
-def _read_frame(cursor: Cursor) -> Iterator[tuple[int, bytes]]:
+def _read_frame(cursor: Cursor, decompressor: zstandard.ZstdDecompressor) -> Iterator[tuple[int, bytes]]:
     import zstandard  # noqa: PLC0415
 
     _check_header(cursor.peek(_LONGEST_HEADER))
-    decoder = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj()
+    decoder = decompressor.decompressobj()
     while not decoder.eof:
         piece = cursor.peek(_PIECE)
         if not piece:

@@ -17,7 +17,7 @@ from iterlog.errors import ConfigError, CorruptionError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iterlog.segments.packing import Compressor
+    from iterlog.segments.packing import Compressor, PartReader
     from iterlog.segments.source import Cursor
 
 SUFFIX = ".gz"
@@ -65,12 +65,15 @@ def compressor(level: int | None, size: int) -> Compressor:  # noqa: ARG001 - zs
     return zlib.compressobj(level, zlib.DEFLATED, _GZIP_FORMAT)
 
 
-def read_part(cursor: Cursor) -> Iterator[tuple[int, bytes]]:
-    """Go on behind the member the cursor stands before; yield the bytes read each time and the plain bytes they gave.
+def reader() -> PartReader:
+    """Return what reads the members of one file, one after the other.
 
-    Raises:
-        CorruptionError: The member is damaged or cut short.
+    It raises CorruptionError where a member is damaged or cut short.
     """
+    return _read_member
+
+
+def _read_member(cursor: Cursor) -> Iterator[tuple[int, bytes]]:
     decoder = zlib.decompressobj(_GZIP_FORMAT)
     while not decoder.eof:
         piece = cursor.peek(_PIECE)

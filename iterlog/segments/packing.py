@@ -38,6 +38,13 @@ class Compressor(Protocol):
         """Return the rest."""
 
 
+class PartReader(Protocol):
+    """Reads one part after the other."""
+
+    def __call__(self, cursor: Cursor, /) -> Iterator[tuple[int, bytes]]:
+        """Go on behind the part the cursor stands before; yield how much was read each time, and what it gave."""
+
+
 class Packing(Protocol):
     """What a codec's room offers: `iterlog.segments.frames`, `iterlog.segments.members`."""
 
@@ -48,8 +55,8 @@ class Packing(Protocol):
     def compressor(self, level: int | None, size: int) -> Compressor:
         """Return what makes one part."""
 
-    def read_part(self, cursor: Cursor) -> Iterator[tuple[int, bytes]]:
-        """Go on behind one part."""
+    def reader(self) -> PartReader:
+        """Return what reads the parts of one file."""
 
     def wrap_footer(self, payload: bytes) -> bytes:
         """Return the bytes that carry a footer."""
@@ -88,19 +95,21 @@ def unpacked(source: Source, budget: Budget) -> Iterator[bytes]:
     packing: Packing | None = None
     empty = 0
     while head := cursor.peek(4):
-        candidates = PACKINGS if packing is None else (packing,)
-        packing = next((found for found in candidates if head.startswith(found.MAGICS)), None)
         if packing is None:
-            kind = "neither zstd nor gzip" if not cursor.offset else "not what should follow, or garbage"
-            raise CorruptionError(f"the compressed bytes from {cursor.offset:,} on are {kind}{_readable(budget)}")
+            packing = next((found for found in PACKINGS if head.startswith(found.MAGICS)), None)
+            if packing is None:
+                raise CorruptionError("the bytes are neither zstd nor gzip")
+            read_part = packing.reader()
+        if not head.startswith(packing.MAGICS):
+            raise CorruptionError(f"garbage follows from byte {cursor.offset:,} on{_readable(budget)}")
         start, plain_before = cursor.offset, budget.plain
         try:
-            for read, plain in packing.read_part(cursor):
+            for read, plain in read_part(cursor):
                 budget.spend(read, len(plain))
                 if plain:
                     yield plain
         except CorruptionError as error:
-            raise type(error)(f"{error.message}, in the part from {start:,} on{_readable(budget)}") from error
+            raise type(error)(f"{error.message}; it begins at byte {start:,}{_readable(budget)}") from error
         empty = empty + 1 if budget.plain == plain_before else 0
         if empty > MAX_EMPTY_PARTS:
             raise BeyondLimitsError(f"more than {MAX_EMPTY_PARTS:,} empty frames or members in a row")
@@ -109,4 +118,4 @@ def unpacked(source: Source, budget: Budget) -> Iterator[bytes]:
 
 
 def _readable(budget: Budget) -> str:
-    return f"; {budget.plain:,} plain bytes before can be read"
+    return f"; the {budget.plain:,} plain bytes before can be read"

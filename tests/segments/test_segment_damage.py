@@ -177,8 +177,8 @@ def test_what_is_no_segment_is_damage(data: bytes) -> None:
 def test_the_checks_catch_a_reader_that_takes_a_torn_frame_for_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A decoder that does not ask whether the frame came to its end fails the cuts."""
 
-    def careless(cursor: Cursor) -> Iterator[tuple[int, bytes]]:
-        decoder = zstandard.ZstdDecompressor().decompressobj()
+    def careless(cursor: Cursor, decompressor: zstandard.ZstdDecompressor) -> Iterator[tuple[int, bytes]]:
+        decoder = decompressor.decompressobj()
         while not decoder.eof and (piece := cursor.peek(512)):
             plain = decoder.decompress(piece)
             cursor.move(len(piece) - len(decoder.unused_data))
