@@ -171,3 +171,11 @@ class OverwritesTheUnreadable(MemoryHistory):
         if not any(map(holds_record, self._shared.lines)):
             self._shared.lines.clear()
         return super()._append_numbered(make, durability)
+
+
+@breaks("test_any_sequence_of_calls_matches_a_list")
+class CountsLines(MemoryHistory):
+    """Takes the number of lines for that of records, which differs only once one is damaged."""
+
+    def _count(self) -> int:
+        return len(self._shared.lines)

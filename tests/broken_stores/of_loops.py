@@ -100,14 +100,3 @@ class ClaimsForEver(MemoryHistory):
 
     def _close(self) -> None:
         """Release nothing."""
-
-
-def _tail_of_lines(history: HistoryStore, n: int = 10) -> list[IterationRecord]:
-    lines = [position for position, _ in history.lines()]
-    start = lines[-n - 1] if n < len(lines) else iterlog.START
-    return list(history.read(start))
-
-
-@breaks("test_any_sequence_of_calls_matches_a_list", tail=_tail_of_lines)
-class TailOfLines(MemoryHistory):
-    """Takes the last lines for the last records, which differs only when some are damaged."""
