@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from itertools import accumulate
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import msgspec
@@ -139,10 +140,12 @@ def pack_column(column: Column[T], *, rising: bool = False) -> PackedColumn:
         data = _planes(struct.pack(f"<{len(integers)}Q", *map(_zigzag, integers)))
     elif code == "d":
         data = _planes(struct.pack(f"<{len(values)}d", *values))
-    elif code == "q":
+    elif rising:
         whole = cast("array[int]", values)
-        steps = [value - before for before, value in zip([0, *whole], whole, strict=False)] if rising else whole
-        data = _planes(struct.pack(f"<{len(steps)}Q", *map(_zigzag, steps)))
+        steps = [value - before for before, value in zip([0, *whole], whole, strict=False)]
+        data = _planes(struct.pack(f"<{len(steps)}q", *steps))
+    elif code == "q":
+        data = _planes(struct.pack(f"<{len(values)}Q", *map(_zigzag, cast("array[int]", values))))
     else:
         data = struct.pack(f"<{len(values)}{code}", *values)  # bools need no planes, and hashes have nothing in common
     return PackedColumn(kind, data, _bits(column.present), decimals, column.others)
@@ -157,6 +160,7 @@ def unpack_column(packed: PackedColumn, count: int) -> Column[float] | None:
 
     Raises:
         CorruptionError: It has not as many values.
+        OverflowError: An integer has more than 64 bits.
     """
     width = 1 if packed.kind == "bool" else 8
     present = packed.present
@@ -170,13 +174,15 @@ def unpack_column(packed: PackedColumn, count: int) -> Column[float] | None:
         values = array("d", struct.unpack(f"<{count}d", _unplaned(packed.values)))
     elif packed.kind == "hash":
         values = array("Q", struct.unpack(f"<{count}Q", packed.values))
-    elif packed.kind in {"int", "delta", "decimal"}:
+    elif packed.kind == "delta":
+        values = array("q", accumulate(struct.unpack(f"<{count}q", _unplaned(packed.values))))
+    elif packed.kind in {"int", "decimal"}:
         integers = [code >> 1 ^ -(code & 1) for code in struct.unpack(f"<{count}Q", _unplaned(packed.values))]
-        if packed.kind == "decimal":
+        if packed.kind == "int":
+            values = array("q", integers)
+        else:
             tens = 10 ** min(packed.decimals, _MOST_DECIMALS)
             values = array("d", [integer / tens for integer in integers])
-        else:
-            values = array("q", _summed(integers) if packed.kind == "delta" else integers)
     else:
         return None
     return Column(values, mask, packed.others)
@@ -218,15 +224,6 @@ def _as_decimals(values: array[float] | array[int]) -> tuple[int, list[int]] | N
 def _zigzag(value: int) -> int:
     """Return an unsigned number that is small for small values of either sign."""
     return (value << 1 ^ value >> 63) & _BITS
-
-
-def _summed(steps: list[int]) -> Iterator[int]:
-    total = 0
-    for step in steps:
-        total += step
-        if total not in _INT64:
-            raise CorruptionError("the segment's footer has numbers beyond 64 bits")
-        yield total
 
 
 def _planes(data: bytes) -> bytes:

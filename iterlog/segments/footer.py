@@ -24,6 +24,7 @@ from iterlog.segments.limits import MAX_FOOTER, MAX_PLAIN_FOOTER
 from iterlog.segments.packing import PACKINGS
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Mapping
 
     from iterlog.segments.packing import Packing
@@ -40,7 +41,9 @@ PACKED_END = 8
 _MAGIC = b"iterlog1"
 _TRAILER = struct.Struct("<II8s")
 _LEVEL = 9
-_INDEX_COLUMNS = ("offsets", "iterations", "timestamps", "successes", "code_hashes")
+_INDEX_COLUMNS = {"offsets": "q", "iterations": "q", "timestamps": "q", "successes": "b", "code_hashes": "Q"}
+"""Their names, and the array type codes of what they hold."""
+
 _RISING = {"offsets", "iterations", "timestamps"}
 _DAMAGE_CODES = {
     None: 0,
@@ -251,11 +254,12 @@ def _footer_of(stored: _Stored) -> SegmentFooter:
         for name, packed in stored.metrics
         if (column := unpack_column(packed, count)) is not None
     }
-    if len(stored.damage) != count or None in columns.values() or not set(stored.damage) <= _DAMAGE_KINDS.keys():
+    types = {name: None if column is None else column.values.typecode for name, column in columns.items()}
+    if len(stored.damage) != count or types != _INDEX_COLUMNS or not set(stored.damage) <= _DAMAGE_KINDS.keys():
         raise CorruptionError("the segment's footer does not fit itself")
     times = cast("Column[int]", columns["timestamps"])
     for extreme in (min, max):
-        moment_of(extreme(map(int, times.values), default=0))  # beyond what a datetime holds: OverflowError
+        moment_of(extreme(cast("array[int]", times.values), default=0))  # beyond what a datetime holds: OverflowError
     return SegmentFooter(
         plain_size=stored.plain_size,
         plain_sha256=stored.plain_sha256.hex(),

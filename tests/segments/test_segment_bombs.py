@@ -150,9 +150,20 @@ def with_footer(packing: Packing, packed: bytes, *, length: int | None = None) -
     return packing.wrap_footer(packed + struct.pack("<II", zlib.crc32(packed), size) + b"iterlog1")
 
 
+def index_of(count: int) -> dict[str, object]:
+    """Make the columns of so many damaged lines."""
+    numbers = {"kind": "int", "values": bytes(8 * count)}
+    return {
+        "offsets": numbers,
+        "iterations": numbers,
+        "timestamps": numbers,
+        "successes": {"kind": "bool", "values": bytes(count)},
+        "code_hashes": {"kind": "hash", "values": bytes(8 * count)},
+    }
+
+
 def stored_footer(**changes: object) -> bytes:
-    """Make a compressed footer that says what no footer should."""
-    column = {"kind": "int", "values": b""}
+    """Make a compressed footer of no lines, but for some changes."""
     stored = {
         "version": 1,
         "plain_size": 0,
@@ -168,7 +179,7 @@ def stored_footer(**changes: object) -> bytes:
         "packed_size": 0,
         "packed_end": b"",
         "all_metrics": True,
-        "index": dict.fromkeys(["offsets", "iterations", "timestamps", "successes", "code_hashes"], column),
+        "index": index_of(0),
         "metrics": [],
         **changes,
     }
@@ -192,6 +203,13 @@ FOOTER_BOMBS: dict[str, Callable[[], bytes]] = {
     "a column of another length": lambda: stored_footer(metrics=[[b"m", {"kind": "int", "values": bytes(8)}]]),
     "a column that is none": lambda: stored_footer(metrics=[[b"m", {"kind": 7}]]),
     "a name that is no text": lambda: stored_footer(metrics=[[b"\xff", {"kind": "int", "values": b""}]]),
+    "numbers beyond 64 bits": lambda: stored_footer(
+        count=2,
+        damage=bytes(2),
+        index=index_of(2),
+        metrics=[[b"m", {"kind": "delta", "values": b"\xff" * 14 + b"\x7f" * 2}]],
+    ),
+    "text for numbers": lambda: stored_footer(index={**index_of(0), "offsets": index_of(0)["code_hashes"]}),
     "a damage that is none": lambda: stored_footer(damage=b"\xff"),
     "a time beyond all years": lambda: stored_footer(earliest=1 << 62),
 }
@@ -203,6 +221,14 @@ def test_a_hostile_footer_is_a_corruption_error(tmp_path: Path, packing: Packing
     """A footer with the right checksum and nonsense inside costs no memory, no time and no wrong answer."""
     (tmp_path / "bomb").write_bytes(with_footer(packing, FOOTER_BOMBS[bomb]()))
     assert read_limited(tmp_path / "bomb", "footer")[1] is not None
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_what_hostile_footers_are_made_from_is_accepted(tmp_path: Path, count: int) -> None:
+    """Each of the hostile footers fails for its own change."""
+    plain = stored_footer(count=count, damage=bytes(count), index=index_of(count))
+    (tmp_path / "empty").write_bytes(with_footer(frames, plain))
+    assert read_limited(tmp_path / "empty", "footer") == (0, None)
 
 
 @pytest.mark.parametrize("packing", [frames, members], ids=["zstd", "gzip"])
