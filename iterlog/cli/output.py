@@ -10,14 +10,11 @@ import contextlib
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from iterlog.cli.escape import visible
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _WIDTH_OFF_A_TERMINAL = 120
 
@@ -51,12 +48,6 @@ class Output:
     def encoded(self, line: str) -> bytes:
         """Return a line for people as bytes."""
         return f"{line}\n".encode(self._encoding, "backslashreplace")
-
-    def json(self, fields: Mapping[str, Any]) -> None:
-        """Write an object as a line of JSON."""
-        from iterlog.cli.tables import json_line  # noqa: PLC0415 - help and version need no JSON
-
-        self.data(json_line(fields))
 
     def data(self, data: bytes) -> None:
         """Write bytes as they are."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from iterlog.cli.escape import visible, visible_block
 from iterlog.cli.records import result_of, time_of
-from iterlog.cli.tables import shown
+from iterlog.cli.tables import json_line, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Part(enum.Enum):
 def write_record(out: Output, record: iterlog.IterationRecord, part: Part) -> None:
     """Write a record, or its code, as one of several."""
     if part is Part.JSON:
-        out.json(record.to_dict())
+        out.data(json_line(record.to_dict()))
     elif part is Part.CODE:
         write_code(out, record.code or "", whole_lines=True)
     else:

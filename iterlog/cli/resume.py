@@ -10,6 +10,7 @@ from iterlog.cli.command import command, url_argument
 from iterlog.cli.output import Output
 from iterlog.cli.pages import labelled
 from iterlog.cli.reading import opened
+from iterlog.cli.tables import json_line
 
 if TYPE_CHECKING:
     import iterlog
@@ -36,7 +37,7 @@ def resume(url: str | None, as_json: bool) -> None:
         point = history.resume()
     out = Output()
     if as_json:
-        out.json(_as_json(point))
+        out.data(json_line(_as_json(point)))
         return
     for line in labelled("next iteration", str(point.next_iteration), _LABEL_WIDTH):
         out.text(line.strip())

@@ -11,7 +11,7 @@ import click
 from iterlog.cli.command import Format, command, format_options, url_argument
 from iterlog.cli.output import Output
 from iterlog.cli.reading import local_file, opened_to_read
-from iterlog.cli.tables import Column, Table
+from iterlog.cli.tables import Column, Table, json_line
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -116,7 +116,7 @@ def stats(url: str | None, form: Format) -> None:
     out = Output()
     size = _local_size(url)
     if form is Format.JSON:
-        out.json(_as_json(figures, size))
+        out.data(json_line(_as_json(figures, size)))
         return
     if form is Format.TEXT:
         for label, text in _lines(figures, size):

@@ -10,7 +10,7 @@ from iterlog.cli.command import Format, command, format_options, url_argument
 from iterlog.cli.exits import ExitCode
 from iterlog.cli.output import Output, chat
 from iterlog.cli.reading import opened, opened_to_read
-from iterlog.cli.tables import Column, Table
+from iterlog.cli.tables import Column, Table, json_line
 
 if TYPE_CHECKING:
     import iterlog
@@ -55,7 +55,7 @@ def verify(context: click.Context, url: str | None, form: Format) -> None:
         report = history.verify()
     out = Output()
     if form is Format.JSON:
-        out.json(_as_json(report))
+        out.data(json_line(_as_json(report)))
     elif form is Format.TEXT:
         found = f"{len(report.faults)} damaged" if report.faults else "nothing damaged"
         out.text(f"{report.records} records up to position {report.end}, {found}")
