@@ -13,7 +13,7 @@ Everything goes through iterlog's public interface.
 
 import sys
 
-from iterlog.errors import UnsupportedOperationError
+from iterlog import UnsupportedOperationError
 
 if sys.platform == "win32":
     raise UnsupportedOperationError("the demo needs POSIX signals, limits and file locks; on Windows, run it in WSL")

@@ -7,10 +7,8 @@ out only when the append has returned; from then on the parent holds the history
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import iterlog
@@ -18,18 +16,15 @@ from iterlog.demo.loop import evolve
 from iterlog.demo.market import Market
 
 if TYPE_CHECKING:
-    from iterlog import HistoryStore, IterationRecord, ResumePoint
-
-_PATIENCE_S = 3.0
+    from iterlog import IterationRecord
 
 
 def main() -> None:
     """Resume the history of the job and run the loop to its end."""
     job = json.loads(sys.argv[1])
-    logging.getLogger("iterlog").addHandler(logging.NullHandler())  # the parent tells what a repair set aside
     try:
         with iterlog.open_history(job["url"]) as history:
-            point = _resume(history)
+            point = history.resume()
             dropped = [{"size": dropped.size, "kept_at": dropped.kept_at} for dropped in point.dropped]
             _send(event="resumed", number=point.next_iteration, dropped=dropped)
             evolve(history, Market.from_seed(job["seed"]), until=job["until"], run_id=job["run_id"], tell=_tell)
@@ -39,22 +34,6 @@ def main() -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-
-
-def _resume(history: HistoryStore) -> ResumePoint:
-    """Claim the history, patiently.
-
-    A worker that was killed while it started a candidate leaves, between fork and exec, a child that still holds its
-    descriptors and so its claim; that takes a millisecond, or longer on a busy machine.
-    """
-    until = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return history.resume()
-        except iterlog.ConflictError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.02)
 
 
 def _tell(event: str, number: int, record: IterationRecord | None = None) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import iterlog
-from iterlog.demo import conductor, worker
+from iterlog.demo import conductor
 from iterlog.demo.conductor import run_demo
-from iterlog.demo.worker import _resume
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,19 +171,7 @@ def test_the_worker_does_not_outlive_an_interrupted_parent(path: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_demo(path, seed=SEED, iterations=3, watch=interrupt)
     with iterlog.open_history(path) as history:
-        assert _resume(history).next_iteration == 0
-
-
-def test_a_worker_waits_for_a_claim_that_is_about_to_end(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A claim that a dying process still holds is waited for; one that stays is a conflict."""
-    with iterlog.open_history(path) as history:
-        with iterlog.open_history(path) as other:
-            other.resume()
-            threading.Timer(0.2, other.close).start()
-            assert _resume(history).next_iteration == 0
-        monkeypatch.setattr(worker, "_PATIENCE_S", 0.0)
-        with iterlog.open_history(path) as third, pytest.raises(iterlog.ConflictError):
-            _resume(third)
+        assert history.resume().next_iteration == 0
 
 
 def test_a_history_in_memory_is_refused() -> None:
