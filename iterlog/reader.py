@@ -96,6 +96,14 @@ class HistoryReader(ABC):
         """Yield what `_scan` yields, newest first."""
         return iter(list(self._scan(START))[::-1])
 
+    def _scan_for(self, iteration: int) -> Iterator[tuple[Position, bytes]]:
+        """Yield, newest first, every line that may hold a record with a number; others may come, too."""
+        wanted = b'{"iteration":%d,' % iteration
+        for position, line in self._scan_back():
+            # Lines of ours show their number without being decoded; those of others may write it in another way.
+            if wanted in line or not _SHOWN_NUMBER.match(line):
+                yield position, line
+
     def _count(self) -> int:
         """Return how many records `read` yields."""
         return sum(1 for _, line in self._scan(START) if holds_record(line))
@@ -187,14 +195,7 @@ class HistoryReader(ABC):
     def get(self, iteration: int) -> IterationRecord | None:
         """Return the newest record with a number, or None; raises what `read` raises."""
         self._check_open()
-        wanted = b'{"iteration":%d,' % iteration
-        candidates = (
-            (position, line)
-            for position, line in self._scan_back()
-            # Lines of ours show their number without being decoded; those of others may write it in another way.
-            if wanted in line or not _SHOWN_NUMBER.match(line)
-        )
-        for _, record in self._decoded(candidates):
+        for _, record in self._decoded(self._scan_for(iteration)):
             if record is not None and record.iteration == iteration:
                 return record
         return None

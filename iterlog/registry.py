@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iterlog.errors import ConfigError, IterlogError
@@ -27,6 +28,8 @@ _BUILT_IN = {
     "file": "iterlog.backends.jsonl:JsonlHistory",
     "jsonl": "iterlog.backends.jsonl:JsonlHistory",
     "memory": "iterlog.backends.memory:MemoryHistory",
+    "rotating": "iterlog.backends.rotating:RotatingHistory",
+    "rotating+file": "iterlog.backends.rotating:RotatingHistory",
 }
 _registered: dict[str, str | type[HistoryStore]] = {}
 _found: dict[str, str] = {}
@@ -78,7 +81,7 @@ def find_backend(url: HistoryURL) -> type[HistoryStore]:
     Raises:
         ConfigError: No backend serves the scheme, or the one that should cannot be imported.
     """
-    scheme = url.scheme
+    scheme = "rotating" if _is_rotating_set(url) else url.scheme
     backend = _registered.get(scheme) or _BUILT_IN.get(scheme) or _found.get(scheme) or _from_entry_points(scheme)
     if backend is None:
         known = {*_BUILT_IN, *_registered}
@@ -93,6 +96,18 @@ def find_backend(url: HistoryURL) -> type[HistoryStore]:
             why = f"{type(error).__name__}: {error}"
             raise ConfigError(f"the backend for {scheme!r} cannot be imported ({why})", url=str(url)) from error
     return _checked(backend, url)
+
+
+def _is_rotating_set(url: HistoryURL) -> bool:
+    """Whether a plain path names the directory of a rotating set."""
+    if url.scheme != "file" or not url.path or not Path(url.path).is_dir():
+        return False
+    from iterlog.rotation.layout import is_set  # noqa: PLC0415 - only where a directory stands
+
+    try:
+        return is_set(url.path)
+    except OSError:
+        return False  # the backend that finds it unreadable says so
 
 
 def _from_entry_points(scheme: str) -> str | None:

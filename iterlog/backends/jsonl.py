@@ -30,6 +30,7 @@ from iterlog.files.lines_of import last_append, lines_back, lines_forward
 from iterlog.files.logfile import LogFile
 from iterlog.files.machine import network_file_system
 from iterlog.files.replaced import ReplacedFile
+from iterlog.files.tail import unread_end
 from iterlog.lines import is_whole_append
 
 if TYPE_CHECKING:
@@ -143,25 +144,18 @@ class JsonlHistory(HistoryStore, SupportsNumbering, SupportsClaim):
 
     def _unread_end(self) -> list[Fault]:
         """Return what stands behind the last whole append."""
-        faults: list[Fault] = []
         descriptor = self._open_to_read()
         if descriptor is None:
-            return faults
+            return []
         try:
-            size, newline, end = last_append(descriptor)
-            if newline < size and not self._untouched_tail(descriptor, newline, size):
-                faults.append(
-                    Fault(Position.of(size), FaultKind.TORN, f"{size - newline} bytes without a newline at the end")
-                )
-            if end < newline and os.pread(descriptor, newline - end, end).strip():
-                faults.append(
-                    Fault(Position.of(newline), FaultKind.UNFINISHED, "an append of several records was cut short")
-                )
+            size, newline, _ = last_append(descriptor)
+            if self._untouched_tail(descriptor, newline, size):
+                return []
+            return [Fault(Position.of(stop), kind, detail) for stop, kind, detail in unread_end(descriptor)]
         except OSError as error:
             raise translated(error, self.url) from error
         finally:
             os.close(descriptor)
-        return faults
 
     def _next_number(self) -> int:
         return self._file.repair()

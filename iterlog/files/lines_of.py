@@ -24,6 +24,8 @@ CANCEL = 0x18
 _BLOCK = 1 << 18
 _NEWLINE = 10
 _FIRST_BLOCK_BACK = 1 << 14
+_COUNT_BLOCK = 1 << 16
+_CRC_AT = -len(b',"crc":"01234567"}')
 
 
 def last_newline(descriptor: int, size: int) -> int:
@@ -50,6 +52,44 @@ def last_append(descriptor: int) -> tuple[int, int, int]:
         end = next((stop for stop, _ in lines_back(descriptor, newline)), 0)
         if not newline or os.pread(descriptor, 1, newline - 1) == b"\n":
             return size, newline, end
+
+
+def count_lines(descriptor: int, start: int, end: int) -> int:
+    """Count what `lines_forward` yields between two offsets; mostly without looking at each line."""
+    count, offset, rest = 0, start, b""
+    missing: int | None = 0
+    while offset < end and missing is not None:
+        block = os.pread(descriptor, min(_COUNT_BLOCK, end - offset), offset)
+        offset += len(block)
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()
+        missing = _missing_behind(lines, missing) if block else None
+        count += len(lines)
+    if missing != 0:
+        return sum(1 for _ in lines_forward(descriptor, start, end, lambda _stop, _count: None))
+    return count
+
+
+def _missing_behind(lines: list[bytes], missing: int) -> int | None:
+    """Return how many lines of an append are still to come behind some lines; None when not all are plainly shown."""
+    for line in lines:
+        if line[:1] != b"{" or line[-1:] != b"}":
+            return None
+        marks = line[MORE_WINDOW:]
+        if MORE_KEY not in marks:
+            if missing > 1:
+                return None
+            missing = 0
+        elif missing:
+            missing -= 1
+            if b"%b%d," % (MORE_KEY, missing) not in marks:
+                return None
+        else:
+            number = marks[marks.rfind(b":", 0, _CRC_AT) + 1 : _CRC_AT]
+            if not number.isdigit():
+                return None
+            missing = int(number)
+    return missing
 
 
 def lines_back(descriptor: int, end: int) -> Iterator[tuple[int, bytes]]:

@@ -33,6 +33,7 @@ _NOTE_AT = 0
 _CLAIM_AT = _PART
 _NUMBERS_END = 1 << 63
 _CLAIM_BYTE = 1 << 30  # far behind the content: the range lock of the claim covers this one byte
+_KEEPER_BYTE = _CLAIM_BYTE + 1
 _DEAD_HOLDER_WAIT_S = 3.0
 
 _encode = msgspec.json.Encoder().encode
@@ -75,6 +76,8 @@ class LockFile:
                 self._new = self._new or created
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             if os.fstat(self._descriptor).st_nlink:
+                if self._new and self.note_bytes():
+                    self._new = False  # another handle had the lock first and left one
                 return self._new
             # Somebody removed the file, and others lock the one that came after it.
             descriptor, self._descriptor = self._descriptor, -1
@@ -183,12 +186,60 @@ class LockFile:
 
     def _change_claim(self, descriptor: int, range_lock: int, whole_lock: int) -> None:
         if self._range_claim:
-            lock = struct.pack("hhqqi4x", range_lock, os.SEEK_SET, _CLAIM_BYTE, 1, 0)
-            # Open file description locks (fcntl(2)): unlike POSIX locks they are not lost when another descriptor of
-            # the file is closed in this process.
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
+            _lock_byte(descriptor, range_lock, _CLAIM_BYTE)
         else:
             fcntl.flock(descriptor, whole_lock)
+
+
+class KeeperLock:
+    """The lock of who compresses, merges and removes the sealed files of a set; appends never wait for it.
+
+    Args:
+        path: The lock file's.
+        shared_with_other_machines: As for `LockFile`.
+    """
+
+    def __init__(self, path: str, *, shared_with_other_machines: bool = False) -> None:
+        self._range = sys.platform == "linux" and not shared_with_other_machines
+        self._path = path if self._range else f"{path}.keeper"
+        self._descriptor = -1
+
+    def try_acquire(self) -> bool:
+        """Take the lock if nobody has it; return whether it is taken now."""
+        descriptor, _ = _open_or_create(self._path)
+        try:
+            if self._range:
+                _lock_byte(descriptor, fcntl.F_WRLCK, _KEEPER_BYTE)
+            else:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno not in {errno.EAGAIN, errno.EACCES}:
+                raise
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
+            return
+        with contextlib.suppress(OSError):  # a child forked just now may keep the descriptor for a moment longer
+            if self._range:
+                _lock_byte(descriptor, fcntl.F_UNLCK, _KEEPER_BYTE)
+            else:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def _lock_byte(descriptor: int, kind: int, byte: int) -> None:
+    """Take or give back an open file description lock (fcntl(2)) on one byte, without waiting.
+
+    Unlike a POSIX lock it is not lost when another descriptor of the file is closed in this process.
+    """
+    lock = struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, 1, 0)
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
 
 
 def _open_or_create(path: str) -> tuple[int, bool]:

@@ -83,6 +83,11 @@ class LogFile:
         """Store the lines made for the first free number; see `SupportsNumbering._append_numbered`."""
         return self._append(b"", [], make, durability)
 
+    @property
+    def opened(self) -> bool:
+        """Whether the file was open for writing since this handle was made or its process forked."""
+        return self._group is not None
+
     def repair(self) -> int:
         """Put the end of the file in order, when there is a file; return the first number not handed out."""
         with self._mutex:
@@ -236,6 +241,10 @@ class LogFile:
     def _torn_prefix(self) -> str:
         return f"{self.path}.torn"
 
+    def _first_number(self) -> int:
+        """Return the iteration number of the file's first record, should none in it be readable."""
+        return 0
+
     def _exists(self) -> bool:
         """Whether there is a file; one that cannot be looked at is an error, not a missing file."""
         try:
@@ -288,7 +297,7 @@ class LogFile:
         end = put_in_order(descriptor, self._torn_prefix(), size, self._on_dropped)
         note = self._lock.read_note()
         self._noted_highest = note.highest if note else -1
-        self._next = max(self._noted_highest + 1, number_behind(descriptor, end))
+        self._next = max(self._noted_highest + 1, number_behind(descriptor, end, self._first_number()))
         self._size = end
 
     def _note(self, highest: int, *, durable: bool = False) -> None:

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from iterlog.files.durable import READ_FLAGS, set_aside, write_all
-from iterlog.files.lines_of import CANCEL, last_newline, lines_back, lines_forward
+from iterlog.files.lines_of import CANCEL, last_append, last_newline, lines_back, lines_forward
 from iterlog.lines import DamagedLineError, decode_line, is_whole_append, salvage
 from iterlog.position import Position
 from iterlog.reports import Dropped, FaultKind
@@ -50,8 +50,14 @@ def put_in_order(descriptor: int, torn_prefix: str, size: int, on_dropped: Calla
     return size
 
 
-def number_behind(descriptor: int, end: int) -> int:
-    """Return the iteration number that follows the last readable record before an offset; 0 when there is none."""
+def number_behind(descriptor: int, end: int, first: int = 0) -> int:
+    """Return the iteration number that follows the last readable record before an offset.
+
+    Args:
+        descriptor: The file.
+        end: The offset behind a line.
+        first: The number of the file's first record, should none be readable.
+    """
     damaged = 0
     for _, line in lines_back(descriptor, end):
         try:
@@ -61,7 +67,18 @@ def number_behind(descriptor: int, end: int) -> int:
                 return (saved.iteration or 0) + 1 + damaged
             # It had a number as well, most likely the next one: it must not be handed out again.
             damaged += damage.kind is not FaultKind.RECORD
-    return damaged
+    return first + damaged
+
+
+def unread_end(descriptor: int) -> list[tuple[int, FaultKind, str]]:
+    """Return what stands behind the last whole append: the offset after it, the kind of fault, and words for it."""
+    size, newline, end = last_append(descriptor)
+    faults = []
+    if newline < size:
+        faults.append((size, FaultKind.TORN, f"{size - newline} bytes without a newline at the end"))
+    if end < newline and os.pread(descriptor, newline - end, end).strip():
+        faults.append((newline, FaultKind.UNFINISHED, "an append of several records was cut short"))
+    return faults
 
 
 def check_all_lines(path: str, on_dropped: Callable[[Dropped], None]) -> int:

@@ -1,0 +1,288 @@
+"""``rotating:///dir``: a compressed rotating set, long histories on bounded disk behind one reader.
+
+Appends go to a plain file as those of the ``jsonl`` backend do. When it is full it is sealed and the next one begun;
+sealed files are compressed in the background, twenty times smaller, and removed only when asked to. What the files are
+called and which steps survive what, `iterlog.rotation` tells.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from iterlog.errors import ConfigError, CorruptionError, HistoryNotFoundError, UnsupportedOperationError
+from iterlog.options import Option, choice_of, count, duration, size
+from iterlog.position import Durability, Position
+from iterlog.reader import COMMON_OPTIONS, OnDamage, logger
+from iterlog.reports import Fault, FaultKind
+from iterlog.store import HistoryStore, SupportsClaim, SupportsNumbering
+
+if sys.platform == "win32":
+    raise UnsupportedOperationError(
+        "rotating sets need POSIX locks, which Windows does not have; use WSL, or memory:// for a trial"
+    )
+
+from iterlog.files.machine import network_file_system
+from iterlog.lines import holds_record
+from iterlog.rotation.active import ActiveFile, SealLimits
+from iterlog.rotation.background import Background
+from iterlog.rotation.keeping import Keeper, Kept, Retention
+from iterlog.rotation.layout import Listing, is_set
+from iterlog.rotation.reading import SetReader, checked_number
+from iterlog.segments.packing import Codec
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from iterlog.segments.footer import SegmentFooter
+    from iterlog.url import HistoryURL
+
+
+class Compress(enum.Enum):
+    """When sealed files are compressed."""
+
+    BACKGROUND = "background"
+    INLINE = "inline"
+    OFF = "off"
+
+
+def _level(given: object) -> int:
+    number = int(given) if isinstance(given, str) and given.lstrip("-").isdigit() else given
+    if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= 22:  # noqa: PLR2004 - zstd's range
+        return number
+    raise ValueError(f"takes a compression level from 1 to 22 (gzip: to 9), not {given!r}")
+
+
+class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim):
+    """A history in a directory of sealed, compressed files and one that is appended to.
+
+    A position is the number of lines before it, which sealing, compressing and merging do not change.
+    """
+
+    OPTIONS: ClassVar[Mapping[str, Option]] = {
+        **COMMON_OPTIONS,
+        "codec": Option(choice_of(Codec), Codec.ZSTD, "zstd or gzip"),
+        "level": Option(_level, None, "compression level; zstd 9 and gzip 6 by default"),
+        "max_records": Option(count, 1000, "seal after so many records"),
+        "max_bytes": Option(size, 8 << 20, "seal at this size, uncompressed"),
+        "max_age": Option(duration, None, "seal when the first record is older"),
+        "keep_records": Option(count, None, "keep at least so many of the newest records, remove older files"),
+        "keep_bytes": Option(size, None, "remove the oldest files while all take more on the disk"),
+        "keep_age": Option(duration, None, "remove files whose last record is older"),
+        "compress": Option(choice_of(Compress), Compress.BACKGROUND, "background, inline or off"),
+    }
+
+    def __init__(
+        self,
+        url: HistoryURL,
+        *,
+        codec: Codec = Codec.ZSTD,
+        level: int | None = None,
+        max_records: int = 1000,
+        max_bytes: int = 8 << 20,
+        max_age: dt.timedelta | None = None,
+        keep_records: int | None = None,
+        keep_bytes: int | None = None,
+        keep_age: dt.timedelta | None = None,
+        compress: Compress = Compress.BACKGROUND,
+        **options: Any,
+    ) -> None:
+        super().__init__(url, **options)
+        self._directory = os.path.realpath(url.local_path())
+        self._check_place()
+        self._damaged_parts: dict[int, str] = {}
+        self._told_removed = False
+        self._retention = Retention(keep_records, keep_bytes, keep_age)
+        self._compress = compress
+        self._max_records, self._max_bytes = max_records, max_bytes
+        self._reader = SetReader(self._directory, self.url, self._part_damaged, self._lines_removed)
+        self._file = ActiveFile(
+            self._directory,
+            self.url,
+            self._report_dropped,
+            limits=SealLimits(max_records, max_bytes, max_age),
+            highest_of=self._highest_of,
+            on_sealed=self._sealed,
+        )
+        self._keeper = Keeper(self._directory, self._reader, codec=codec, level=level, retention=self._retention)
+        self._background = Background(self._keep)
+        self._work_waits = True  # an earlier handle may have left some
+
+    # appending and reading
+
+    def _append(self, lines: Sequence[bytes], durability: Durability) -> Position:
+        self._refuse_network()
+        position = self._file.append(lines, durability)
+        self._after_append()
+        return position
+
+    def _append_numbered(self, make: Callable[[int], Sequence[bytes]], durability: Durability) -> Position:
+        self._refuse_network()
+        position = self._file.append_numbered(make, durability)
+        self._after_append()
+        return position
+
+    def _scan(self, start: Position) -> Iterator[tuple[Position, bytes]]:
+        for number, line in self._reader.forward(checked_number(start, self.url)):
+            yield Position.of(number), line
+
+    def _scan_back(self) -> Iterator[tuple[Position, bytes]]:
+        for number, line in self._reader.backward():
+            yield Position.of(number), line
+
+    def _scan_for(self, iteration: int) -> Iterator[tuple[Position, bytes]]:
+        for number, line in self._reader.with_iteration(iteration):
+            yield Position.of(number), line
+
+    def _count(self) -> int:
+        return self._reader.count(lambda lines: sum(1 for _, line in lines if holds_record(line)))
+
+    def _unread(self) -> list[Fault]:
+        faults = [
+            Fault(Position.of(number), FaultKind.CHECKSUM, detail) for number, detail in self._damaged_parts.items()
+        ]
+        if self._reader.unread_end():
+            # What looks torn may be an append in flight; who keeps writers out can tell.
+            with self._file.at_rest():
+                unread = self._reader.unread_end()
+            faults += [Fault(Position.of(number), kind, detail) for number, kind, detail in unread]
+        return faults
+
+    def _next_number(self) -> int:
+        return self._file.repair()
+
+    def _repair(self) -> None:
+        self._file.repair()
+
+    def _claim(self) -> None:
+        self._refuse_network()
+        self._file.claim()
+
+    def _flush(self) -> None:
+        self._file.flush()
+
+    def _close(self) -> None:
+        self._background.close()
+        self._file.close()
+
+    # what only a set can do
+
+    @property
+    def begins_at(self) -> Position:
+        """The position before the first record that is kept; later than the beginning once retention removed some."""
+        return Position.of(self._reader.listing().begins_at)
+
+    def footers(self) -> Iterator[tuple[Position, SegmentFooter]]:
+        """Yield each sealed file's footer, its metric index, oldest first, with the position before the file.
+
+        Raises:
+            CorruptionError: A file without a footer is damaged, so that none can be made.
+        """
+        self._check_open()
+        for part in self._reader.listing().sealed:
+            yield Position.of(part.first), self._reader.made_footer(part)
+
+    def seal(self) -> bool:
+        """Seal the active file now; return whether it held anything."""
+        self._check_open()
+        return self._file.seal()
+
+    def compress(self) -> Iterator[Kept]:
+        """Compress the sealed files that are plain; yield each when it is done.
+
+        Raises:
+            UnavailableError: The storage refused; the plain file is still there.
+        """
+        self._check_open()
+        return self._keeper.compress()
+
+    def prune(self, *, dry_run: bool = False) -> Iterator[Kept]:
+        """Remove the oldest sealed files beyond ``keep_records``, ``keep_bytes`` and ``keep_age``; yield each."""
+        self._check_open()
+        return iter(()) if self._retention.keeps_everything else self._keeper.prune(dry_run=dry_run)
+
+    def compact(self, *, recompress: bool = False, dry_run: bool = False) -> Iterator[Kept]:
+        """Merge small sealed files up to ``max_records`` and ``max_bytes``, and give footers to those without.
+
+        Args:
+            recompress: Rewrite every sealed file at this history's codec and level.
+            dry_run: Only say what would be done.
+
+        Raises:
+            UnsupportedOperationError: Another process is at it.
+        """
+        self._check_open()
+        return self._keeper.compact(self._max_records, self._max_bytes, recompress=recompress, dry_run=dry_run)
+
+    # how it is kept
+
+    def _sealed(self) -> None:
+        self._work_waits = True
+
+    def _after_append(self) -> None:
+        if self._work_waits:
+            self._work_waits = False
+            if self._compress is Compress.BACKGROUND:
+                self._background.wake()
+            elif self._compress is Compress.INLINE:
+                self._background.run_here()
+
+    def _keep(self, keep_on: Callable[[], bool]) -> None:
+        """Compress and remove what is due; an append never fails because this does."""
+        for _ in self._keeper.compress(keep_on):
+            pass
+        if not self._retention.keeps_everything and keep_on():
+            for _ in self._keeper.prune():
+                pass
+
+    def _highest_of(self, listing: Listing) -> int:
+        """Return the highest iteration number of all sealed files."""
+        highest = -1
+        for part in listing.sealed:
+            try:
+                footer = self._reader.made_footer(part)
+            except CorruptionError as error:
+                logger.warning("%s: the numbers in %s are not known: %s", self.url, part.name, error)
+                continue
+            highest = max(highest, -1 if footer.highest_iteration is None else footer.highest_iteration)
+        return highest
+
+    def _part_damaged(self, number: int, detail: str) -> None:
+        position = Position.of(number)
+        if self._on_damage is OnDamage.RAISE:
+            raise CorruptionError(f"{detail}; read on from position {position}", url=self.url, position=position)
+        if number not in self._damaged_parts:
+            logger.warning("%s: %s; its readable lines are used", self.url, detail)
+        self._damaged_parts[number] = detail
+
+    def _lines_removed(self, first: int) -> None:
+        if not self._told_removed:
+            self._told_removed = True
+            logger.info("%s: older records were removed; the history begins at position %d", self.url, first)
+
+    def _refuse_network(self) -> None:
+        kind = network_file_system(_existing(self._directory)) if not self._file.opened else None
+        if kind:
+            raise UnsupportedOperationError(
+                f"the directory lies on {kind}, where another machine's writer would go unnoticed; keep the history on "
+                "a local disk",
+                url=self.url,
+            )
+
+    def _check_place(self) -> None:
+        if os.path.isdir(self._directory):
+            if not self._create and not is_set(self._directory):
+                raise HistoryNotFoundError("there is no history in this directory", url=self.url)
+        elif os.path.lexists(self._directory):
+            raise ConfigError("a rotating set is a directory; what stands at this path is none", url=self.url)
+        elif not self._create:
+            raise HistoryNotFoundError("there is no directory at this path", url=self.url)
+
+
+def _existing(path: str) -> str:
+    while not os.path.exists(path) and (parent := os.path.dirname(path)) != path:
+        path = parent
+    return path

@@ -1,0 +1,10 @@
+"""A directory of numbered files that together are one history: plain at the end, sealed and compressed before it.
+
+- `iterlog.rotation.layout`: the names, and what a listing of them means
+- `iterlog.rotation.active`: appending to the newest file, and sealing it
+- `iterlog.rotation.reading`: one history out of many files, while they are sealed, compressed and removed
+- `iterlog.rotation.keeping`: compressing, merging and removing sealed files
+
+A file's number is the number of lines before it. The listing is the only truth, and every state between two steps of
+sealing, compressing or removing reads as the same history.
+"""

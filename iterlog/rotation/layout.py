@@ -1,0 +1,155 @@
+"""The names in the directory of a rotating set, and what a listing of them means.
+
+    lock                                   the append lock, the note of the last writer, the claim
+    000000000000-000000000999.jsonl.zst    sealed and compressed: lines 0…999
+    000000001000.jsonl                     sealed, for a higher number exists; not compressed yet
+    000000002000.jsonl                     active: the highest number
+    torn-000000002000-<offset>-<utc>       set aside by a repair
+    .<name>.tmp                            being written by who holds the keeper's lock; dead otherwise
+
+Whatever matches none of these is not ours and is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import itemgetter
+from typing import NamedTuple
+
+LOCK_NAME = "lock"
+TORN_PREFIX = "torn-"
+
+_DIGITS = 12
+_PLAIN = re.compile(rf"(\d{{{_DIGITS}}})\.jsonl", re.ASCII)
+_SEALED = re.compile(rf"(\d{{{_DIGITS}}})-(\d{{{_DIGITS}}})\.jsonl\.(zst|gz)", re.ASCII)
+_TEMPORARY = re.compile(rf"\.\d{{{_DIGITS}}}-\d{{{_DIGITS}}}\.jsonl\.(zst|gz)(\.footer)?\.tmp", re.ASCII)
+_CODEC_OF = {"zst": "zstd", "gz": "gzip"}
+_SUFFIX_OF = {codec: suffix for suffix, codec in _CODEC_OF.items()}
+
+
+class Part(NamedTuple):
+    """One file of a set.
+
+    Attributes:
+        first: The number of its first line.
+        end: The number behind its last line; None for the active file, whose end is not in any name.
+        name: Its file name.
+        codec: ``zstd`` or ``gzip``; None when it is plain.
+    """
+
+    first: int
+    end: int | None
+    name: str
+    codec: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a directory held at one moment.
+
+    Attributes:
+        parts: The files that make the history, in order, each line in exactly one of them; the last is active.
+        redundant: Files whose lines stand in a part as well, left by who died between two steps.
+        dead: Temporary files.
+    """
+
+    parts: tuple[Part, ...]
+    redundant: tuple[Part, ...]
+    dead: tuple[str, ...]
+
+    @property
+    def active(self) -> Part | None:
+        """The file that is appended to; None when there is none yet."""
+        return self.parts[-1] if self.parts and self.parts[-1].end is None else None
+
+    @property
+    def sealed(self) -> tuple[Part, ...]:
+        """All parts but the active one."""
+        return tuple(part for part in self.parts if part.end is not None)
+
+    @property
+    def begins_at(self) -> int:
+        """The number of the first line that is kept; more than 0 once older ones were removed."""
+        return self.parts[0].first if self.parts else 0
+
+    def holding(self, number: int) -> int | None:
+        """Return the index of the part that holds a line, or will; None when it is in none."""
+        for index, part in enumerate(self.parts):
+            if part.first <= number and (part.end is None or number < part.end):
+                return index
+        return None
+
+
+def plain_name(first: int) -> str:
+    """Return the name of a plain file."""
+    return f"{first:0{_DIGITS}d}.jsonl"
+
+
+def sealed_name(first: int, end: int, codec: str) -> str:
+    """Return the name of a compressed file with the lines from ``first`` up to, and without, ``end``."""
+    return f"{first:0{_DIGITS}d}-{end - 1:0{_DIGITS}d}.jsonl.{_SUFFIX_OF[codec]}"
+
+
+def temporary_name(name: str) -> str:
+    """Return the name under which a file is written before it is verified."""
+    return f".{name}.tmp"
+
+
+def torn_prefix(first: int) -> str:
+    """Return how the names of what is set aside from a plain file begin."""
+    return f"{TORN_PREFIX}{first:0{_DIGITS}d}"
+
+
+def is_set(path: str) -> bool:
+    """Whether a directory is a rotating set: whether it holds one of our files."""
+    return any(_PLAIN.fullmatch(name) or _SEALED.fullmatch(name) for name in os.listdir(path))
+
+
+def read_listing(path: str) -> Listing:
+    """List a directory and choose the files that make the history.
+
+    Raises:
+        OSError: The directory cannot be read; FileNotFoundError when there is none.
+    """
+    plain: dict[int, str] = {}
+    # Ordered by the first line; at the same line the widest compressed file first, the plain one last.
+    candidates: list[tuple[int, int, str, str | None]] = []
+    dead = []
+    for name in os.listdir(path):
+        if match := _SEALED.fullmatch(name):
+            first, last, suffix = match.groups()
+            candidates.append((int(first), -int(last) - 1, name, _CODEC_OF[suffix]))
+        elif match := _PLAIN.fullmatch(name):
+            plain[int(match[1])] = name
+        elif _TEMPORARY.fullmatch(name):
+            dead.append(name)
+    firsts = sorted({*plain, *(candidate[0] for candidate in candidates)})
+    following = dict(pairwise([*firsts, 0]))
+    active = max(plain, default=None)
+    candidates += [(first, 0 if first == active else -following[first], name, None) for first, name in plain.items()]
+    return _chosen(sorted(candidates, key=_PRECEDENCE), active, tuple(sorted(dead)))
+
+
+_PRECEDENCE = itemgetter(0, 1, 2)
+
+
+def _chosen(candidates: list[tuple[int, int, str, str | None]], active: int | None, dead: tuple[str, ...]) -> Listing:
+    """Walk along the numbers; where a line stands in several files, the widest compressed one counts.
+
+    A compressed file gets its name only once it was verified, so it may stand for the plain ones it was made of.
+    """
+    parts: list[Part] = []
+    redundant: list[Part] = []
+    reached = 0
+    for first, negative_end, name, codec in candidates:
+        is_active = codec is None and first == active
+        part = Part(first, None if is_active else -negative_end, name, codec)
+        if first >= reached or not parts:
+            parts.append(part)
+            reached = first if is_active else -negative_end
+        else:
+            redundant.append(part)
+    return Listing(tuple(parts), tuple(redundant), dead)

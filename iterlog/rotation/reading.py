@@ -1,0 +1,270 @@
+"""One history out of many files, while others seal, compress, merge and remove them.
+
+A reader lists the directory, reads file after file, and lists again when a name is gone: the lines it still wants stand
+in another file then. Lines are told apart by their number, which no such step changes, so none comes twice and none is
+missed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from iterlog.errors import ConfigError, CorruptionError
+from iterlog.files.durable import READ_FLAGS
+from iterlog.files.failures import translated
+from iterlog.files.lines_of import count_lines, last_append, lines_back, lines_forward
+from iterlog.files.tail import unread_end
+from iterlog.position import Position
+from iterlog.rotation.layout import Listing, Part, read_listing
+from iterlog.segments.build import build_footer
+from iterlog.segments.limits import Budget
+from iterlog.segments.segment import SealedSegment
+from iterlog.segments.source import FileSource, blocks_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from iterlog.reports import FaultKind
+    from iterlog.segments.footer import SegmentFooter
+
+_MOST_VANISHED = 1000
+"""After so many names in a row that were listed and gone when opened, something else removes files."""
+
+
+class SetReader:
+    """Reads the lines of a set by number; a number stands behind its line.
+
+    Args:
+        directory: The set's.
+        url: How errors name the history.
+        on_damage: Told of a file that is damaged, with the number behind its last line; may raise.
+        on_removed: Told, with the number of the first line there is, when lines that were asked for were removed.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        url: str,
+        on_damage: Callable[[int, str], None],
+        on_removed: Callable[[int], None],
+    ) -> None:
+        self._directory = directory
+        self._url = url
+        self._on_damage = on_damage
+        self._on_removed = on_removed
+
+    def listing(self) -> Listing:
+        """List the directory; empty when there is none."""
+        try:
+            return read_listing(self._directory)
+        except FileNotFoundError:
+            return Listing((), (), ())
+        except OSError as error:
+            raise translated(error, self._url) from error
+
+    def forward(self, start: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the lines behind a number, oldest first, each with its number.
+
+        Raises:
+            CorruptionError: The set ends before ``start``, or a file is missing.
+        """
+        number = start
+        vanished = 0
+        while True:
+            part = self._part_behind(number, self.listing())
+            if part is None:
+                return
+            number = max(number, part.first)
+            try:
+                for number, line in self._part_forward(part, number):  # noqa: B020 - goes on from the last one
+                    yield number, line
+            except FileNotFoundError as error:
+                vanished += 1
+                if vanished > _MOST_VANISHED:
+                    raise translated(error, self._url) from error
+                continue
+            except OSError as error:
+                raise translated(error, self._url) from error
+            if part.end is None:
+                return
+            number, vanished = part.end, 0
+
+    def backward(self) -> Iterator[tuple[int, bytes]]:
+        """Yield all lines, newest first, each with its number."""
+        before: int | None = None  # what was yielded last
+        vanished = 0
+        listing = self.listing()
+        while True:
+            part = self._part_before(before, listing)
+            if part is None:
+                return
+            try:
+                for number, line in self._part_backward(part):
+                    if before is None or number < before:
+                        yield number, line
+                        before = number
+            except FileNotFoundError as error:
+                vanished += 1
+                if vanished > _MOST_VANISHED:
+                    raise translated(error, self._url) from error
+                listing = self.listing()
+                continue
+            except OSError as error:
+                raise translated(error, self._url) from error
+            before, vanished = part.first + 1, 0
+
+    def with_iteration(self, iteration: int) -> Iterator[tuple[int, bytes]]:
+        """Yield, newest first, the lines that may hold a record with a number, mostly by the footers alone."""
+        for part in reversed(self.listing().parts):
+            footer = self.stored_footer(part)
+            if footer is None:
+                yield from self._part_backward(part)
+                continue
+            line = footer.line_of(iteration)
+            if line is not None:
+                with self._opened(part) as descriptor:
+                    yield part.first + line + 1, SealedSegment(FileSource(descriptor)).line(line)
+
+    def count(self, count_lines: Callable[[Iterator[tuple[int, bytes]]], int]) -> int:
+        """Return the number of readable records, by the footers where there are any.
+
+        Args:
+            count_lines: Counts the records of the lines of a file that has none.
+        """
+        total = 0
+        for part in self.listing().parts:
+            footer = self.stored_footer(part)
+            total += count_lines(self._part_forward(part, part.first)) if footer is None else footer.records
+        return total
+
+    def unread_end(self) -> list[tuple[int, FaultKind, str]]:
+        """Return what stands behind the last whole append: the last line's number, the kind of fault, words for it."""
+        part = self.listing().active
+        if part is None:
+            return []
+        with self._opened(part) as descriptor:
+            faults = unread_end(descriptor)
+            number = part.first + count_lines(descriptor, 0, last_append(descriptor)[2]) if faults else 0
+        return [(number, kind, detail) for _, kind, detail in faults]
+
+    def stored_footer(self, part: Part) -> SegmentFooter | None:
+        """Return the footer that stands in a compressed file, None where there is none that can be read."""
+        if part.codec is None:
+            return None
+        try:
+            with self._opened(part) as descriptor:
+                return SealedSegment(FileSource(descriptor)).footer()
+        except CorruptionError:
+            return None
+
+    def made_footer(self, part: Part) -> SegmentFooter:
+        """Return a sealed file's footer, made of its lines where none is stored."""
+        footer = self.stored_footer(part)
+        if footer is not None:
+            return footer
+        with self._opened(part) as descriptor:
+            source = FileSource(descriptor)
+            if part.codec is None:
+                return build_footer(blocks_of(source), Budget.of_plain_file())
+            return SealedSegment(source).footer_of_lines()
+
+    # one file
+
+    def _part_forward(self, part: Part, start: int) -> Iterator[tuple[int, bytes]]:
+        number = part.first
+        with self._opened(part) as descriptor:
+            if part.codec is None:
+                end = last_append(descriptor)[2]
+                lines = lines_forward(descriptor, 0, end, _ignore)
+            else:
+                lines = SealedSegment(FileSource(descriptor)).lines()
+            try:
+                for _, line in lines:
+                    number += 1
+                    if part.end is not None and number > part.end:
+                        self._on_damage(part.end, f"{part.name} holds more lines than its name says")
+                        return
+                    if number > start:
+                        yield number, line
+            except CorruptionError as error:
+                self._on_damage(part.end or number, f"{part.name} is damaged behind line {number:,}: {error.message}")
+                return
+        if part.end is not None and number < part.end:
+            self._on_damage(part.end, f"{part.name} ends at line {number:,} and should end at {part.end:,}")
+        elif number < start:
+            raise CorruptionError(
+                f"the history ends at {number:,}, before position {start:,}: it was cut or replaced",
+                url=self._url,
+                position=Position.of(start),
+            )
+
+    def _part_backward(self, part: Part) -> Iterator[tuple[int, bytes]]:
+        with self._opened(part) as descriptor:
+            if part.codec is None:
+                end = last_append(descriptor)[2]
+                count = count_lines(descriptor, 0, end)
+                lines = lines_back(descriptor, end)
+            else:
+                held = [line for _, line in self._part_forward(part, part.first)]
+                count = len(held)
+                lines = ((0, line) for line in reversed(held))
+            for number, (_, line) in zip(range(part.first + count, part.first, -1), lines, strict=False):
+                yield number, line
+
+    @contextlib.contextmanager
+    def _opened(self, part: Part) -> Iterator[int]:
+        descriptor = os.open(os.path.join(self._directory, part.name), READ_FLAGS)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    # which file
+
+    def _part_behind(self, number: int, listing: Listing) -> Part | None:
+        """Return the file with the line behind a number; None when no line is."""
+        index = listing.holding(number)
+        if index is not None:
+            return listing.parts[index]
+        if not listing.parts or number == listing.parts[-1].end:
+            if number and not listing.parts:
+                raise CorruptionError(
+                    f"the files before position {number:,} are gone", url=self._url, position=Position.of(number)
+                )
+            return None
+        if number < listing.begins_at:
+            self._on_removed(listing.begins_at)
+            return listing.parts[0]
+        following = next((part for part in listing.parts if part.first > number), None)
+        if following is None:
+            raise CorruptionError(
+                f"the history ends before position {number:,}: it was cut or replaced",
+                url=self._url,
+                position=Position.of(number),
+            )
+        self._on_damage(following.first, f"the file with the lines {number:,} to {following.first - 1:,} is missing")
+        return following
+
+    def _part_before(self, number: int | None, listing: Listing) -> Part | None:
+        """Return the file with the last line before the one of a number; None when there is none."""
+        for part in reversed(listing.parts):
+            if number is None or part.first + 1 < number:
+                return part
+        return None
+
+
+def _ignore(_offset: int, _count: int) -> None:
+    """Nothing acknowledged is in an append that never came to its end."""
+
+
+def checked_number(start: Position, url: str) -> int:
+    """Return the number that a position of a set stands for.
+
+    Raises:
+        ConfigError: It is a position of another kind of history.
+    """
+    if len(start) > 1:
+        raise ConfigError(f"position {start} is not one of this history", url=url)
+    return start[0] if start else 0
