@@ -8,9 +8,9 @@ so that ``import iterlog`` pays for none.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iterlog.errors import ConfigError, IterlogError
@@ -18,8 +18,6 @@ from iterlog.options import suggestion
 from iterlog.url import HistoryURL
 
 if TYPE_CHECKING:
-    import os
-
     from iterlog.store import HistoryStore
 
 ENTRY_POINT_GROUP = "iterlog.backends"
@@ -100,7 +98,7 @@ def find_backend(url: HistoryURL) -> type[HistoryStore]:
 
 def _is_rotating_set(url: HistoryURL) -> bool:
     """Whether a plain path names the directory of a rotating set."""
-    if url.scheme != "file" or not url.path or not Path(url.path).is_dir():
+    if url.scheme != "file" or not url.path or not os.path.isdir(url.path):  # noqa: PTH112 - of no name an error
         return False
     from iterlog.rotation.layout import is_set  # noqa: PLC0415 - only where a directory stands
 

@@ -76,7 +76,7 @@ class LockFile:
                 self._new = self._new or created
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             if os.fstat(self._descriptor).st_nlink:
-                if self._new and self.note_bytes():
+                if self._new and self.note_bytes().strip(b"\0"):  # NULs: a claim was written behind where it would be
                     self._new = False  # another handle had the lock first and left one
                 return self._new
             # Somebody removed the file, and others lock the one that came after it.
