@@ -24,7 +24,6 @@ def test_both_contestants_append_the_same_records(tmp_path: Path, durability: st
     ):
         assert list(ours) == list(raw)
         assert len(ours) == result.rounds == 20
-    assert result.ratio > 0
 
 
 def test_scan_reads_every_record(tmp_path: Path) -> None:

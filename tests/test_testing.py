@@ -6,6 +6,7 @@ import ast
 import importlib.metadata
 import inspect
 import itertools
+import re
 import subprocess
 import sys
 import textwrap
@@ -66,12 +67,20 @@ def test_broken_store_is_caught(broken: Broken, tmp_path: Path) -> None:
         call(broken.test, url_of(broken.scheme, tmp_path, in_file=broken.in_file), in_file=broken.in_file)
 
 
+def promises_of(text: str) -> list[int]:
+    """Return the numbers that lines of a text begin with."""
+    return [int(number) for number in re.findall(r"^ *(\d+)\. ", text, re.MULTILINE)]
+
+
 def test_every_promise_has_a_test_that_names_it() -> None:
-    """Each of the ten promises is named by a test of the contract, and every test says what it is about."""
+    """Each promise of the README and of HistoryStore is named by a contract test, and every test says what it holds."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text().partition("## Promises")[2].partition("\n## ")[0]
+    promised = promises_of(readme)
+    assert promised == promises_of(iterlog.HistoryStore.__doc__ or "") == list(range(1, 11))
     docstrings = [inspect.getdoc(getattr(HistoryStoreContract, test)) or "" for test in CONTRACT_TESTS]
     assert all(docstrings)
     named = " ".join(text.partition("(promise")[2] for text in docstrings)
-    assert {int(word) for word in named.replace(")", " ").split() if word.isdigit()} == set(range(1, 11))
+    assert {int(word) for word in named.replace(")", " ").split() if word.isdigit()} == set(promised)
 
 
 def test_replaced_test_is_refused() -> None:

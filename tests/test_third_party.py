@@ -49,6 +49,8 @@ def folder_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 class TestFolderHistory(HistoryStoreContract):
     """The example of the guide, found by its entry point, keeps the contract; its appends are atomic, so never torn."""
 
+    machine_examples = 20  # each of its appends waits for the disk three times
+
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         """A folder that does not exist yet."""

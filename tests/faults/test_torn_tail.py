@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,9 +14,6 @@ from iterlog.reports import FaultKind
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-# One report per cut is what the tests look for; a warning for each in the log would bury everything else.
-logging.getLogger("iterlog").addHandler(logging.NullHandler())
 
 
 def _clean(path: Path) -> None:

@@ -127,3 +127,12 @@ def test_an_error_needs_no_encoder() -> None:
     imported = modules_after(f"{FIND}from iterlog import UnavailableError")
     assert "iterlog.errors" in imported
     assert imported & {"msgspec", "json", "logging", "dataclasses", "iterlog.loop"} == set()
+
+
+def test_nothing_is_printed_unasked(tmp_path: Path) -> None:
+    """A program that set up no logging hears of damage where it asks, and has none of it on its standard error."""
+    path = tmp_path / "h.jsonl"
+    path.write_text("no record\n")
+    code = f"import iterlog\nwith iterlog.open_history({str(path)!r}) as history: print(len(list(history)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")
