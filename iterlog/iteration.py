@@ -44,6 +44,12 @@ class Iteration:
     record with the duration. When the body raises, the record says ``success=False`` with the error and the code as far
     as they were set, and the exception goes on.
 
+    Raises:
+        ConflictError: On entering: another loop runs on this history.
+        HistoryClosedError: On entering: the block was entered before, or the handle is closed.
+        RecordError: On leaving, unless the body raised: what was set cannot be stored; nothing was written.
+        IterlogError: On leaving: whatever `HistoryStore.append` raises, with the body's own exception as its context.
+
     Attributes:
         number: This iteration's number.
         feedback: What the last iteration left for this one; ``""`` in a new history.
@@ -56,7 +62,7 @@ class Iteration:
         position: The position after it.
     """
 
-    def __init__(self, history: HistoryStore, fields: dict[str, Any]) -> None:
+    def __init__(self, history: HistoryStore, fields: dict[str, object]) -> None:
         for name in fields:
             if name not in _ATTRIBUTES:
                 raise RecordError(

@@ -1,4 +1,4 @@
-"""A record as one line of JSON, and back. The only room that knows JSON.
+"""A record as one line of JSON, and back; what the parsed line means, `iterlog.parsed` knows.
 
 A line is one JSON object in UTF-8, the nine original fields first and in their order, then the optional ones that are
 set, then the user's own, and last ``crc``: the CRC-32 (as in zlib) of the line's bytes before ``,"crc"``, as 8 hex

@@ -32,8 +32,8 @@ class HistoryStore(HistoryReader):
     1. A record is durable when `append` returns.
     2. A batch is wholly there or not at all, for every reader, at every moment.
     3. Order is append order; positions never change.
-    4. A torn tail costs the record in flight and nothing else: it is set aside, reported once, and never merged with
-       the next append.
+    4. A torn tail costs the record in flight and nothing else: it is set aside, never deleted, reported once,
+       and never merged with the next append. A last line that only lacks its newline is kept.
     5. A damaged line costs that line only; it is reported with its position, and no later write removes it.
     6. A failing read never turns into an empty history that a writer then overwrites.
     7. Writers in threads and processes lose nothing and hand no number out twice.
@@ -42,7 +42,7 @@ class HistoryStore(HistoryReader):
     10. Errors are raised, with what to do next in the message.
 
     A backend implements `_append` and `_scan`; see `iterlog.backends` for the guide. A handle may be shared by threads
-    and survives a fork.
+    and survives a fork. Once it is closed, whatever it is asked raises HistoryClosedError.
     """
 
     def __init__(self, url: HistoryURL, **options: Any) -> None:
@@ -105,6 +105,7 @@ class HistoryStore(HistoryReader):
 
         Raises:
             RecordError: The record cannot be stored; nothing was written.
+            ConflictError: Somebody else appended first, where a store can tell; nothing was written; read again.
             UnavailableError: The storage refused; nothing was written; safe to retry.
             WriteUncertainError: It may have been written; read before retrying.
             UnsupportedOperationError: ``iteration=None`` and the backend cannot hand out numbers.
@@ -146,7 +147,7 @@ class HistoryStore(HistoryReader):
         feedback: str,
         iteration: int | None = None,
         durability: Durability | None = None,
-        **fields: Any,
+        **fields: object,
     ) -> IterationRecord:
         """Make a record of its fields, append it, and return it as stored, with its number.
 
@@ -178,11 +179,12 @@ class HistoryStore(HistoryReader):
     def resume(self) -> ResumePoint:
         """Return where the loop goes on, and claim the history for it.
 
-        Costs the same at any length. The claim ends with `close` or with the process. After a crash of the machine the
-        first call checks the whole history once.
+        Costs the same at any length. The claim ends with `close` or with the process. The first writer after a boot of
+        the machine checks every line once, because a crash may have damaged any of them.
 
         Raises:
             ConflictError: Another loop runs on this history; the message says which process.
+            CorruptionError: The newest line is damaged and ``on_damage=raise``.
             UnavailableError: The storage cannot be read or repaired.
         """
         self._check_open()
@@ -193,11 +195,14 @@ class HistoryStore(HistoryReader):
         return ResumePoint(self._next_number(), last.feedback if last else "", last, tuple(self._dropped))
 
     @final
-    def iteration(self, **fields: Any) -> Iteration:
+    def iteration(self, **fields: object) -> Iteration:
         """Return a context manager that records one iteration; see `iterlog.Iteration`.
 
         Args:
             **fields: First values of its attributes, such as ``run_id`` or ``tags``.
+
+        Raises:
+            RecordError: A name is none of these. What entering and leaving the block raise, `iterlog.Iteration` says.
         """
         return Iteration(self, fields)
 
