@@ -1,4 +1,4 @@
-"""Opening, locking, creating, repairing, reading and replacing fail: nothing is lost, and the next append makes up."""
+"""Opening, creating, repairing and reading fail: nothing is lost, and the next append makes up for it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import errno
 from typing import TYPE_CHECKING
 
 import pytest
-from fault_files import beside, numbers, numbers_at, record, records, torn_files, write_history
+from fault_files import numbers, numbers_at, record, records, torn_files, write_history
 from fault_shim import calls_noted, fault, shimmed
 
-from iterlog import UnavailableError, WriteUncertainError, open_history
+from iterlog import UnavailableError, open_history
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,32 +67,6 @@ def test_failing_sync_of_a_new_file(tmp_path: Path, place: str, first: int) -> N
         assert numbers(history) == [1]
 
 
-@pytest.mark.parametrize("call", ["flock", "pwrite", "open", "fsync"])
-@shimmed
-def test_failing_lock_file(tmp_path: Path, call: str) -> None:
-    """A lock that cannot be had, created or noted in means nothing written, and no harm to the next append."""
-    path = tmp_path / NAME
-    with open_history(path) as history:
-        with fault(call, f"{NAME}.lock", errno=errno.ENOLCK), pytest.raises(UnavailableError) as caught:
-            history.append(record(0))
-        assert caught.value.errno == errno.ENOLCK
-        assert numbers_at(path) == []
-        history.append(record(1))
-        history.resume()
-    assert numbers_at(path) == [1]
-
-
-@shimmed
-def test_lock_note_written_in_part(tmp_path: Path) -> None:
-    """A note that did not reach the lock file whole is no note, and nothing was appended on the strength of it."""
-    path = tmp_path / NAME
-    with open_history(path) as history:
-        with fault("pwrite", f"{NAME}.lock", short=9), pytest.raises(UnavailableError):
-            history.append(record(0))
-        history.append(record(0))
-    assert numbers_at(path) == [0]
-
-
 @shimmed
 def test_failing_reads_never_look_like_an_empty_history(tmp_path: Path) -> None:
     """Where the file cannot be read, reading and numbering raise instead of starting again from nothing."""
@@ -129,52 +103,6 @@ def test_refused_open(tmp_path: Path, code: int) -> None:
     history.append(record(1))
     history.close()
     assert numbers_at(path) == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("call", "where"),
-    [("write", "tmp"), ("fsync", "tmp"), ("rename", NAME), ("open", "tmp")],
-)
-@shimmed
-def test_failing_replacement(tmp_path: Path, call: str, where: str) -> None:
-    """With write=replace a failure leaves the old file whole and no temporary file behind."""
-    path = tmp_path / NAME
-    before = write_history(path, records([0]), write="replace")
-    names = beside(path)
-    with open_history(path, write="replace") as history:
-        history.repair()
-        with fault(call, where, errno=errno.ENOSPC), pytest.raises(UnavailableError) as caught:
-            history.append(record(1))
-        assert caught.value.errno == errno.ENOSPC
-        assert path.read_bytes() == before
-        assert beside(path) == names
-        history.append(record(2))
-        assert numbers(history) == [0, 2]
-
-
-@shimmed
-def test_replacement_from_a_file_that_reads_short(tmp_path: Path) -> None:
-    """With write=replace a file that suddenly reads as empty is not replaced by one that lacks its records."""
-    path = tmp_path / NAME
-    before = write_history(path, records([0]), records([1]), write="replace")
-    with open_history(path, write="replace") as history:
-        history.repair()
-        with fault("pread", NAME, short=0), pytest.raises(UnavailableError):
-            history.append(record(2))
-    assert path.read_bytes() == before
-
-
-@shimmed
-def test_replacement_whose_name_is_not_durable(tmp_path: Path) -> None:
-    """With write=replace, a failed sync of the directory leaves an uncertain append: the new file is in place."""
-    path = tmp_path / NAME
-    write_history(path, records([0]), write="replace")
-    with open_history(path, write="replace") as history:
-        with fault("fsync", tmp_path.name, errno=errno.EIO), pytest.raises(WriteUncertainError):
-            history.append(record(1))
-        assert numbers(history) == [0, 1]
-        history.append(record(2))
-        assert numbers(history) == [0, 1, 2]
 
 
 @shimmed
