@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOMES = {
+    "SupportsRotation": "abilities",
     "CorruptionError": "errors",
     "ConfigError": "errors",
     "ConflictError": "errors",
@@ -46,6 +47,8 @@ _HOMES = {
     "FaultKind": "reports",
     "ResumePoint": "reports",
     "VerifyReport": "reports",
+    "Kept": "rotation.keeping",
+    "SegmentFooter": "segments.footer",
     "HistoryStore": "store",
     "SupportsClaim": "store",
     "SupportsNumbering": "store",
@@ -53,6 +56,7 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from iterlog.abilities import SupportsRotation as SupportsRotation
     from iterlog.errors import ConfigError as ConfigError
     from iterlog.errors import ConflictError as ConflictError
     from iterlog.errors import CorruptionError as CorruptionError
@@ -81,6 +85,8 @@ if TYPE_CHECKING:
     from iterlog.reports import FaultKind as FaultKind
     from iterlog.reports import ResumePoint as ResumePoint
     from iterlog.reports import VerifyReport as VerifyReport
+    from iterlog.rotation.keeping import Kept as Kept
+    from iterlog.segments.footer import SegmentFooter as SegmentFooter
     from iterlog.store import HistoryStore as HistoryStore
     from iterlog.store import SupportsClaim as SupportsClaim
     from iterlog.store import SupportsNumbering as SupportsNumbering

@@ -12,6 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from iterlog.abilities import SupportsRotation
 from iterlog.errors import ConfigError, CorruptionError, HistoryNotFoundError, UnsupportedOperationError
 from iterlog.options import Option, choice_of, count, duration, size
 from iterlog.position import Durability, Position
@@ -56,7 +57,7 @@ def _level(given: object) -> int:
     raise ValueError(f"takes a compression level from 1 to 22 (gzip: to 9), not {given!r}")
 
 
-class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim):
+class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRotation):
     """A history in a directory of sealed, compressed files and one that is appended to.
 
     A position is the number of lines before it, which sealing, compressing and merging do not change.
