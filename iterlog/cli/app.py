@@ -35,6 +35,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("iterlog.cli.verify:verify", "Check every stored line."),
     "repair": ("iterlog.cli.verify:repair", "Set a torn end aside now."),
     "resume": ("iterlog.cli.resume:resume", "Where a loop goes on: the next number and its feedback."),
+    "seal": ("iterlog.cli.keeping:seal", "Seal the file of a rotating set that is appended to."),
+    "compress": ("iterlog.cli.keeping:compress", "Compress the sealed files of a rotating set."),
+    "prune": ("iterlog.cli.keeping:prune", "Remove the oldest sealed files of a rotating set."),
+    "compact": ("iterlog.cli.keeping:compact", "Merge small files of a rotating set, or compress them anew."),
 }
 """Where each command lives, as ``module:name``, and its line in the help."""
 
