@@ -49,8 +49,10 @@ def open_history(url: str | os.PathLike[str] | None = None, /, **options: object
 
     Raises:
         ConfigError: The URL, its scheme or an option is wrong.
+        MissingDependencyError: The backend needs a package that is not installed; the message names the command.
         HistoryNotFoundError: ``create`` is false and there is no history.
         UnavailableError: The place cannot be reached.
+        UnsupportedOperationError: This platform lacks what the backend stands on.
     """
     parsed = HistoryURL.parse(url, **options)
     return find_backend(parsed).from_url(parsed)
