@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import math
-import zlib
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
@@ -64,7 +63,11 @@ _NEVER_OWN = frozenset({*ORIGINAL_FIELDS, *LINE_FIELDS}) - {"timestamp", "used_f
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
-_crc32 = zlib.crc32
+try:
+    # The same CRC-32, six times as fast: a quarter of what a scan costs.
+    from isal.isal_zlib import crc32 as _crc32
+except ImportError:  # there is no wheel for every machine
+    from zlib import crc32 as _crc32
 
 
 def encode_body(record: IterationRecord) -> bytes:
