@@ -30,7 +30,7 @@ from iterlog.lines import holds_record
 from iterlog.rotation.active import ActiveFile, SealLimits
 from iterlog.rotation.background import Background
 from iterlog.rotation.keeping import Keeper, Kept, Retention
-from iterlog.rotation.layout import Listing, is_set
+from iterlog.rotation.layout import is_set
 from iterlog.rotation.reading import SetReader, checked_number
 from iterlog.segments.packing import Codec
 
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
     from iterlog.segments.footer import SegmentFooter
     from iterlog.url import HistoryURL
+
+
+_HIGHEST_GZIP_LEVEL = 9
 
 
 class Compress(enum.Enum):
@@ -94,7 +97,10 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
         super().__init__(url, **options)
         self._directory = os.path.realpath(url.local_path())
         self._check_place()
+        if codec is Codec.GZIP and level is not None and level > _HIGHEST_GZIP_LEVEL:
+            raise ConfigError(f"gzip has no level {level}; give level= 1 to {_HIGHEST_GZIP_LEVEL}", url=self.url)
         self._damaged_parts: dict[int, str] = {}
+        self._told_damaged: set[int] = set()
         self._told_removed = False
         self._retention = Retention(keep_records, keep_bytes, keep_age)
         self._compress = compress
@@ -105,7 +111,7 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
             self.url,
             self._report_dropped,
             limits=SealLimits(max_records, max_bytes, max_age),
-            highest_of=self._highest_of,
+            highest_in_sealed=self._reader.highest_iteration,
             on_sealed=self._sealed,
         )
         self._keeper = Keeper(self._directory, self._reader, codec=codec, level=level, retention=self._retention)
@@ -127,7 +133,10 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
         return position
 
     def _scan(self, start: Position) -> Iterator[tuple[Position, bytes]]:
-        for number, line in self._reader.forward(checked_number(start, self.url)):
+        first = checked_number(start, self.url)
+        if not first:
+            self._damaged_parts.clear()  # all of them are looked at again
+        for number, line in self._reader.forward(first):
             yield Position.of(number), line
 
     def _scan_back(self) -> Iterator[tuple[Position, bytes]]:
@@ -183,8 +192,8 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
             CorruptionError: A file without a footer is damaged, so that none can be made.
         """
         self._check_open()
-        for part in self._reader.listing().sealed:
-            yield Position.of(part.first), self._reader.made_footer(part)
+        for number, footer in self._reader.footers():
+            yield Position.of(number), footer
 
     def seal(self) -> bool:
         """Seal the active file now; return whether it held anything."""
@@ -239,23 +248,12 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
             for _ in self._keeper.prune():
                 pass
 
-    def _highest_of(self, listing: Listing) -> int:
-        """Return the highest iteration number of all sealed files."""
-        highest = -1
-        for part in listing.sealed:
-            try:
-                footer = self._reader.made_footer(part)
-            except CorruptionError as error:
-                logger.warning("%s: the numbers in %s are not known: %s", self.url, part.name, error)
-                continue
-            highest = max(highest, -1 if footer.highest_iteration is None else footer.highest_iteration)
-        return highest
-
     def _part_damaged(self, number: int, detail: str) -> None:
         position = Position.of(number)
         if self._on_damage is OnDamage.RAISE:
             raise CorruptionError(f"{detail}; read on from position {position}", url=self.url, position=position)
-        if number not in self._damaged_parts:
+        if number not in self._told_damaged:
+            self._told_damaged.add(number)
             logger.warning("%s: %s; its readable lines are used", self.url, detail)
         self._damaged_parts[number] = detail
 

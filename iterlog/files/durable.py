@@ -136,6 +136,23 @@ class SyncGroup:
                 self.synced = target
             self.check()
 
+    def sync_all(self) -> None:
+        """Make the whole file durable, whoever appended to it.
+
+        Raises:
+            WriteUncertainError: As `wait_for`.
+        """
+        with self._leader:
+            self.check()
+            target = self.written
+            try:
+                sync_data(self.descriptor)
+            except OSError as error:
+                self._failed = error
+            else:
+                self.synced = max(self.synced, target)
+            self.check()
+
     def check(self) -> None:
         """Raise WriteUncertainError when a sync has failed."""
         if self._failed is not None:

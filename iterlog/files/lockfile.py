@@ -16,6 +16,7 @@ import socket
 import struct
 import sys
 import time
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -203,6 +204,7 @@ class KeeperLock:
         self._range = sys.platform == "linux" and not shared_with_other_machines
         self._path = path if self._range else f"{path}.keeper"
         self._descriptor = -1
+        _keeper_locks.add(self)
 
     def try_acquire(self) -> bool:
         """Take the lock if nobody has it; return whether it is taken now."""
@@ -231,6 +233,23 @@ class KeeperLock:
             else:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
+
+    def forget(self) -> None:
+        """Let go in a forked child without a word to others: a copy of the descriptor would keep the parent's lock."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+_keeper_locks: weakref.WeakSet[KeeperLock] = weakref.WeakSet()
+
+
+def _forget_keepers() -> None:
+    for lock in list(_keeper_locks):
+        lock.forget()
+
+
+os.register_at_fork(after_in_child=_forget_keepers)
 
 
 def _lock_byte(descriptor: int, kind: int, byte: int) -> None:

@@ -22,7 +22,7 @@ from iterlog.lines import DamagedLineError, decode_line
 from iterlog.position import Position
 from iterlog.reader import logger
 from iterlog.reports import Dropped
-from iterlog.rotation.layout import LOCK_NAME, Listing, is_set, plain_name, read_listing, torn_prefix
+from iterlog.rotation.layout import LOCK_NAME, is_set, plain_name, read_listing, torn_prefix
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -54,7 +54,7 @@ class ActiveFile(LogFile):
         url: How errors name the history.
         on_dropped: Told what a repair took out or found lost, by line number.
         limits: When to seal.
-        highest_of: Returns the highest iteration number of a listing's sealed files; asked for after a crash of the
+        highest_in_sealed: Returns the highest iteration number of the sealed files; asked for after a crash of the
             machine only.
         on_sealed: Called, still under the lock, when a file was sealed.
     """
@@ -66,7 +66,7 @@ class ActiveFile(LogFile):
         on_dropped: Callable[[Dropped], None],
         *,
         limits: SealLimits,
-        highest_of: Callable[[Listing], int],
+        highest_in_sealed: Callable[[], int],
         on_sealed: Callable[[], None],
         shared_with_other_machines: bool = False,
     ) -> None:
@@ -78,7 +78,7 @@ class ActiveFile(LogFile):
             shared_with_other_machines=shared_with_other_machines,
         )
         self._limits = limits
-        self._highest_of = highest_of
+        self._highest_in_sealed = highest_in_sealed
         self._on_sealed = on_sealed
         self._first = 0  # the number of the file's first line
         self._lines = 0  # in the file, as of _size
@@ -129,7 +129,7 @@ class ActiveFile(LogFile):
 
     def _prepare(self) -> SyncGroup:
         # Another process may have sealed the file since, which leaves its inode and size as they were.
-        if self._lock.note_bytes() != self._seen:
+        if not self._seen or self._lock.note_bytes() != self._seen:
             self._find_active()
         return super()._prepare()
 
@@ -141,6 +141,7 @@ class ActiveFile(LogFile):
     def _create(self) -> SyncGroup:
         """Create the first file of a set, or the one behind sealed files that came without one."""
         group = self._open_new()
+        self._lines, self._counted, self._began_at = 0, 0, None
         note = self._lock.read_note()
         self._noted_highest = note.highest if note else -1
         self._next = self._noted_highest + 1
@@ -170,13 +171,13 @@ class ActiveFile(LogFile):
         return position
 
     def _highest_after_crash(self, *, untouched: bool) -> int:
-        listing = read_listing(self._set_directory)
-        for part in listing.parts:
-            if part.codec is None and not untouched:
+        highest = self._highest_in_sealed()
+        for part in read_listing(self._set_directory).parts:
+            if part.codec is None and not (untouched and part.end is not None):
                 self._first = part.first
                 self.path = os.path.join(self._set_directory, part.name)
-                check_all_lines(self.path, self._on_dropped)
-        return self._highest_of(listing)
+                highest = max(highest, check_all_lines(self.path, _unsaid if untouched else self._on_dropped))
+        return highest
 
     # sealing
 
@@ -189,8 +190,7 @@ class ActiveFile(LogFile):
         return time.time() - self._began_at >= limits.max_age.total_seconds()
 
     def _seal(self, group: SyncGroup) -> None:
-        group.wait_for(group.written)
-        os.fsync(group.descriptor)
+        group.sync_all()
         self._turn = self._first + self._lines
         # The note first: who sees the new turn looks at the listing, whether or not the file is there yet.
         self._note(max(self._noted_highest, self._next - 1))
@@ -209,8 +209,12 @@ class ActiveFile(LogFile):
             group = self._open(WRITE_FLAGS | CREATE_FLAGS)
         except FileExistsError:
             group = self._open(WRITE_FLAGS)  # an earlier sealer died after creating it
-        os.fsync(group.descriptor)
-        sync_directory(self._set_directory)
+        try:
+            os.fsync(group.descriptor)
+            sync_directory(self._set_directory)
+        except BaseException:
+            self._let_go()  # what this descriptor says of a later sync would prove nothing
+            raise
         size = os.fstat(group.descriptor).st_size
         self._size = 0 if size == 0 else -1
         return group
@@ -223,7 +227,13 @@ class ActiveFile(LogFile):
             self.path = os.path.join(self._set_directory, plain_name(first))
             self._size = -1
         note = self._lock.read_note()
-        self._turn = note.turn if note else 0
+        if note is not None and note.turn > first:
+            # A sealer died, or failed, before it had created the next file. Whoever seals at the same line again must
+            # leave another note than the one that is there, or those who know that one would not look.
+            self._turn = first
+            super()._note(note.highest)
+        else:
+            self._turn = note.turn if note else 0
         self._seen = self._lock.note_bytes()
 
     def _by_line(self, dropped: Dropped) -> Dropped:
@@ -234,6 +244,10 @@ class ActiveFile(LogFile):
         finally:
             os.close(descriptor)
         return Dropped(Position.of(number), dropped.size, dropped.kind, dropped.kept_at)
+
+
+def _unsaid(_dropped: Dropped) -> None:
+    """Nobody's writer was here before, so what is damaged was not lost by a crash of its machine."""
 
 
 def _first_time(descriptor: int, end: int) -> float:

@@ -37,7 +37,7 @@ class Background:
             self._pid, self._lock, self._thread = os.getpid(), threading.Lock(), None
         with self._lock:
             self._again = True
-            if self._thread is None and not self._closed:
+            if (self._thread is None or not self._thread.is_alive()) and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="iterlog-keeper", daemon=True)
                 self._thread.start()
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from iterlog.errors import CorruptionError, UnsupportedOperationError
 from iterlog.files.durable import CREATE_FLAGS, NEW_FILE_MODE, READ_FLAGS, sync_directory
+from iterlog.files.failures import translated
 from iterlog.files.lockfile import KeeperLock
 from iterlog.reader import logger
 from iterlog.rotation.layout import LOCK_NAME, Part, read_listing, sealed_name, temporary_name
@@ -112,11 +113,17 @@ class Keeper:
             if not mine:
                 return
             self._clear_away()
-            for part in read_listing(self._directory).sealed:
-                if part.codec is None and keep_on():
-                    done = self._pack([part], self._codec, self._level)
-                    if done is not None:
-                        yield done
+            tried: set[str] = set()
+            # List again each time: another process that seals meanwhile finds this keeper at work and leaves it all.
+            while keep_on():
+                plain = (part for part in read_listing(self._directory).sealed if part.codec is None)
+                part = next((part for part in plain if part.name not in tried), None)
+                if part is None:
+                    return
+                tried.add(part.name)
+                done = self._pack([part], self._codec, self._level)
+                if done is not None:
+                    yield done
 
     def compact(self, max_records: int, max_bytes: int, *, recompress: bool, dry_run: bool = False) -> Iterator[Kept]:
         """Merge small neighbours, and give footers to files without; yield each new file when it is done.
@@ -141,12 +148,17 @@ class Keeper:
                 done = self._pack(group, self._codec, self._level)
                 if done is not None:
                     yield done
+                elif len(group) > 1:  # one of them is damaged, and the others shall not wait for it
+                    again = [part for part in group if recompress or self._is_unfinished(part)]
+                    yield from filter(None, (self._pack([part], self._codec, self._level) for part in again))
 
     def prune(self, *, dry_run: bool = False) -> Iterator[Kept]:
         """Remove the oldest sealed files beyond what is to be kept, never the active one; yield each."""
         with self._locked() as mine:
             if not mine:
                 return
+            if not dry_run:
+                self._clear_away()
             listing = read_listing(self._directory)
             sealed = list(listing.sealed)
             active = listing.active
@@ -158,7 +170,9 @@ class Keeper:
                 size = self._size_of(part)
                 total -= size
                 if not dry_run:
-                    os.unlink(os.path.join(self._directory, part.name))
+                    # Other files with the same lines go first, or they would stand for what was removed.
+                    for other in (*(other for other in listing.redundant if _same_lines(part, other)), part):
+                        os.unlink(os.path.join(self._directory, other.name))
                     sync_directory(self._directory)
                     logger.info("%s: removed by retention", os.path.join(self._directory, part.name))
                 yield Kept(part.name, part.first, part.end or 0, size, 0)
@@ -243,7 +257,7 @@ class Keeper:
         for part in [*read_listing(self._directory).sealed, None]:
             lines = plain = 0
             if part is not None:
-                lines, plain = (part.end or 0) - part.first, self._reader.made_footer(part).plain_size
+                lines, plain = (part.end or 0) - part.first, self._plain_size_of(part, max_bytes + 1)
             adjacent = part is not None and bool(group) and group[-1].end == part.first
             if group and not (adjacent and records + lines <= max_records and size + plain <= max_bytes):
                 if len(group) > 1 or recompress or self._is_unfinished(group[0]):
@@ -252,6 +266,13 @@ class Keeper:
             if part is not None:
                 group.append(part)
                 records, size = records + lines, size + plain
+
+    def _plain_size_of(self, part: Part, unknown: int) -> int:
+        try:
+            return self._reader.made_footer(part).plain_size
+        except CorruptionError as error:
+            logger.warning("%s stays as it is: %s", os.path.join(self._directory, part.name), error)
+            return unknown
 
     def _is_unfinished(self, part: Part) -> bool:
         return part.codec is None or self._reader.stored_footer(part) is None
@@ -264,7 +285,11 @@ class Keeper:
             return True
         if keep.age is None:
             return False
-        latest = self._reader.made_footer(part).latest
+        try:
+            latest = self._reader.made_footer(part).latest
+        except CorruptionError as error:
+            logger.warning("%s is kept, its age is not known: %s", os.path.join(self._directory, part.name), error)
+            return False
         return latest is not None and dt.datetime.now(dt.UTC) - latest > keep.age
 
     def _size_of(self, part: Part) -> int:
@@ -275,12 +300,19 @@ class Keeper:
         if not os.path.isdir(self._directory):
             yield False
             return
-        mine = self._lock.try_acquire()
+        mine = False
         try:
+            mine = self._lock.try_acquire()
             yield mine
+        except OSError as error:
+            raise translated(error, self._reader.url) from error
         finally:
             if mine:
                 self._lock.release()
+
+
+def _same_lines(part: Part, other: Part) -> bool:
+    return other.end is not None and part.first <= other.first and other.end <= (part.end or 0)
 
 
 def _covers(wide: Part, narrow: Part) -> bool:

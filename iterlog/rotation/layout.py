@@ -71,6 +71,11 @@ class Listing:
         return tuple(part for part in self.parts if part.end is not None)
 
     @property
+    def is_without_gaps(self) -> bool:
+        """Whether every line from number 0 on is in a part."""
+        return self.begins_at == 0 and all(one.end == other.first for one, other in pairwise(self.parts))
+
+    @property
     def begins_at(self) -> int:
         """The number of the first line that is kept; more than 0 once older ones were removed."""
         return self.parts[0].first if self.parts else 0
@@ -129,6 +134,8 @@ def read_listing(path: str) -> Listing:
     firsts = sorted({*plain, *(candidate[0] for candidate in candidates)})
     following = dict(pairwise([*firsts, 0]))
     active = max(plain, default=None)
+    if active is not None and active < firsts[-1]:
+        active = None  # it was removed by hand, and what is left was sealed
     candidates += [(first, 0 if first == active else -following[first], name, None) for first, name in plain.items()]
     return _chosen(sorted(candidates, key=_PRECEDENCE), active, tuple(sorted(dead)))
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from iterlog.errors import ConfigError, CorruptionError
 from iterlog.files.durable import READ_FLAGS
 from iterlog.files.failures import translated
 from iterlog.files.lines_of import count_lines, last_append, lines_back, lines_forward
 from iterlog.files.tail import unread_end
+from iterlog.lines import DamagedLineError, decode_line, salvage
 from iterlog.position import Position
+from iterlog.reader import logger
 from iterlog.rotation.layout import Listing, Part, read_listing
 from iterlog.segments.build import build_footer
 from iterlog.segments.limits import Budget
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     from iterlog.reports import FaultKind
     from iterlog.segments.footer import SegmentFooter
+
+_T = TypeVar("_T")
 
 _MOST_VANISHED = 1000
 """After so many names in a row that were listed and gone when opened, something else removes files."""
@@ -51,18 +55,32 @@ class SetReader:
         on_removed: Callable[[int], None],
     ) -> None:
         self._directory = directory
-        self._url = url
+        self.url = url
         self._on_damage = on_damage
         self._on_removed = on_removed
 
     def listing(self) -> Listing:
-        """List the directory; empty when there is none."""
+        """List the directory; empty when there is none.
+
+        A long directory is not listed in one moment: a file can be missed under the name that goes while its lines'
+        other name comes. So where lines seem to be missing, it takes two listings that say the same.
+        """
+        listing = self._listed()
+        for _ in range(_MOST_VANISHED):
+            if listing.is_without_gaps:
+                break
+            before, listing = listing, self._listed()
+            if before == listing:
+                break
+        return listing
+
+    def _listed(self) -> Listing:
         try:
             return read_listing(self._directory)
         except FileNotFoundError:
             return Listing((), (), ())
         except OSError as error:
-            raise translated(error, self._url) from error
+            raise translated(error, self.url) from error
 
     def forward(self, start: int) -> Iterator[tuple[int, bytes]]:
         """Yield the lines behind a number, oldest first, each with its number.
@@ -83,49 +101,69 @@ class SetReader:
             except FileNotFoundError as error:
                 vanished += 1
                 if vanished > _MOST_VANISHED:
-                    raise translated(error, self._url) from error
+                    raise translated(error, self.url) from error
                 continue
             except OSError as error:
-                raise translated(error, self._url) from error
+                raise translated(error, self.url) from error
             if part.end is None:
                 return
             number, vanished = part.end, 0
 
     def backward(self) -> Iterator[tuple[int, bytes]]:
         """Yield all lines, newest first, each with its number."""
-        before: int | None = None  # what was yielded last
+        before: int | None = None  # everything from this number on was yielded
         vanished = 0
         listing = self.listing()
         while True:
             part = self._part_before(before, listing)
             if part is None:
                 return
+            if before is not None and part.end is not None and part.end < before - 1:
+                self._on_damage(before - 1, _missing(part.end, before - 1))
             try:
                 for number, line in self._part_backward(part):
                     if before is None or number < before:
                         yield number, line
-                        before = number
             except FileNotFoundError as error:
                 vanished += 1
                 if vanished > _MOST_VANISHED:
-                    raise translated(error, self._url) from error
+                    raise translated(error, self.url) from error
                 listing = self.listing()
                 continue
             except OSError as error:
-                raise translated(error, self._url) from error
+                raise translated(error, self.url) from error
             before, vanished = part.first + 1, 0
 
     def with_iteration(self, iteration: int) -> Iterator[tuple[int, bytes]]:
         """Yield, newest first, the lines that may hold a record with a number, mostly by the footers alone."""
-        for part in reversed(self.listing().parts):
-            footer = self.stored_footer(part)
-            if footer is None:
-                yield from self._part_backward(part)
-                continue
-            line = footer.line_of(iteration)
-            if line is not None:
-                with self._opened(part) as descriptor:
-                    yield part.first + line + 1, SealedSegment(FileSource(descriptor)).line(line)
+        vanished: OSError = FileNotFoundError()
+        for _ in range(_MOST_VANISHED):
+            try:
+                for part in reversed(self.listing().parts):
+                    yield from self._in_part(part, iteration)
+            except FileNotFoundError as error:
+                vanished = error
+            except OSError as error:
+                raise translated(error, self.url) from error
+            else:
+                return
+        raise translated(vanished, self.url) from vanished
+
+    def _in_part(self, part: Part, iteration: int) -> Iterator[tuple[int, bytes]]:
+        footer = self.stored_footer(part)
+        if footer is None:
+            yield from self._part_backward(part)
+            return
+        index = footer.line_of(iteration)
+        if index is None:
+            return
+        with self._opened(part) as descriptor:
+            try:
+                line = SealedSegment(FileSource(descriptor)).line(index)
+            except (CorruptionError, IndexError):
+                yield from self._part_backward(part)  # which tells what is damaged, and what can be read
+                return
+        yield part.first + index + 1, line
 
     def count(self, count_lines: Callable[[Iterator[tuple[int, bytes]]], int]) -> int:
         """Return the number of readable records, by the footers where there are any.
@@ -133,21 +171,75 @@ class SetReader:
         Args:
             count_lines: Counts the records of the lines of a file that has none.
         """
-        total = 0
-        for part in self.listing().parts:
+
+        def records_of(part: Part) -> int:
             footer = self.stored_footer(part)
-            total += count_lines(self._part_forward(part, part.first)) if footer is None else footer.records
-        return total
+            return count_lines(self._part_forward(part, part.first)) if footer is None else footer.records
+
+        return self._of_one_listing(lambda listing: sum(map(records_of, listing.parts)))
+
+    def highest_iteration(self) -> int:
+        """Return the highest number in the sealed files; -1 when there is none."""
+
+        def highest_of(part: Part) -> int:
+            try:
+                highest = self.made_footer(part).highest_iteration
+            except CorruptionError as error:
+                logger.warning("%s: not all numbers in %s are known: %s", self.url, part.name, error)
+                highest = max((_number_of(line) for _, line in self._readable(part)), default=-1)
+            return -1 if highest is None else highest
+
+        return self._of_one_listing(lambda listing: max(map(highest_of, listing.sealed), default=-1))
+
+    def footers(self) -> Iterator[tuple[int, SegmentFooter]]:
+        """Yield the footer of each sealed file, oldest first, with the number of the line it begins at.
+
+        Raises:
+            CorruptionError: A file without a footer is damaged, so that none can be made.
+        """
+        number: int | None = 0
+        while number is not None:
+            reached = number
+            found = self._of_one_listing(lambda listing, reached=reached: self._footer_behind(reached, listing))  # type: ignore[misc] # mypy infers no lambda with a default
+            if found is None:
+                return
+            first, number, footer = found
+            yield first, footer
+
+    def _footer_behind(self, number: int, listing: Listing) -> tuple[int, int, SegmentFooter] | None:
+        part = next((part for part in listing.sealed if part.end is not None and part.end > number), None)
+        if part is None or part.end is None:
+            return None
+        if part.first >= number:
+            return part.first, part.end, self.made_footer(part)
+        # It was merged meanwhile with files whose footers were yielded: make one of the other lines.
+        lines = (b"%b\n" % line for _, line in self._part_forward(part, number))
+        return number, part.end, build_footer(lines, Budget.of_plain_file())
 
     def unread_end(self) -> list[tuple[int, FaultKind, str]]:
         """Return what stands behind the last whole append: the last line's number, the kind of fault, words for it."""
-        part = self.listing().active
+        return self._of_one_listing(self._unread_end)
+
+    def _unread_end(self, listing: Listing) -> list[tuple[int, FaultKind, str]]:
+        part = listing.active
         if part is None:
             return []
         with self._opened(part) as descriptor:
             faults = unread_end(descriptor)
             number = part.first + count_lines(descriptor, 0, last_append(descriptor)[2]) if faults else 0
         return [(number, kind, detail) for _, kind, detail in faults]
+
+    def _of_one_listing(self, work: Callable[[Listing], _T]) -> _T:
+        """Do some work on the files of a listing, again from the start when one of them is gone meanwhile."""
+        vanished: OSError = FileNotFoundError()
+        for _ in range(_MOST_VANISHED):
+            try:
+                return work(self.listing())
+            except FileNotFoundError as error:
+                vanished = error
+            except OSError as error:
+                raise translated(error, self.url) from error
+        raise translated(vanished, self.url) from vanished
 
     def stored_footer(self, part: Part) -> SegmentFooter | None:
         """Return the footer that stands in a compressed file, None where there is none that can be read."""
@@ -172,6 +264,11 @@ class SetReader:
 
     # one file
 
+    def _readable(self, part: Part) -> Iterator[tuple[int, bytes]]:
+        """Yield the lines before a file's damage."""
+        with self._opened(part) as descriptor, contextlib.suppress(CorruptionError):
+            yield from SealedSegment(FileSource(descriptor)).lines()
+
     def _part_forward(self, part: Part, start: int) -> Iterator[tuple[int, bytes]]:
         number = part.first
         with self._opened(part) as descriptor:
@@ -184,9 +281,12 @@ class SetReader:
                 for _, line in lines:
                     number += 1
                     if part.end is not None and number > part.end:
-                        self._on_damage(part.end, f"{part.name} holds more lines than its name says")
-                        return
-                    if number > start:
+                        # A damaged byte that became a newline moves the lines behind it: none of them is left out.
+                        if number == part.end + 1:
+                            self._on_damage(part.end, f"{part.name} holds more lines than its name says")
+                        if start < part.end:
+                            yield part.end, line
+                    elif number > start:
                         yield number, line
             except CorruptionError as error:
                 self._on_damage(part.end or number, f"{part.name} is damaged behind line {number:,}: {error.message}")
@@ -196,7 +296,7 @@ class SetReader:
         elif number < start:
             raise CorruptionError(
                 f"the history ends at {number:,}, before position {start:,}: it was cut or replaced",
-                url=self._url,
+                url=self.url,
                 position=Position.of(start),
             )
 
@@ -211,7 +311,7 @@ class SetReader:
                 count = len(held)
                 lines = ((0, line) for line in reversed(held))
             for number, (_, line) in zip(range(part.first + count, part.first, -1), lines, strict=False):
-                yield number, line
+                yield number if part.end is None else min(number, part.end), line
 
     @contextlib.contextmanager
     def _opened(self, part: Part) -> Iterator[int]:
@@ -231,7 +331,7 @@ class SetReader:
         if not listing.parts or number == listing.parts[-1].end:
             if number and not listing.parts:
                 raise CorruptionError(
-                    f"the files before position {number:,} are gone", url=self._url, position=Position.of(number)
+                    f"the files before position {number:,} are gone", url=self.url, position=Position.of(number)
                 )
             return None
         if number < listing.begins_at:
@@ -241,10 +341,10 @@ class SetReader:
         if following is None:
             raise CorruptionError(
                 f"the history ends before position {number:,}: it was cut or replaced",
-                url=self._url,
+                url=self.url,
                 position=Position.of(number),
             )
-        self._on_damage(following.first, f"the file with the lines {number:,} to {following.first - 1:,} is missing")
+        self._on_damage(following.first, _missing(number, following.first))
         return following
 
     def _part_before(self, number: int | None, listing: Listing) -> Part | None:
@@ -255,8 +355,21 @@ class SetReader:
         return None
 
 
+def _missing(first: int, end: int) -> str:
+    return f"the file with the lines {first:,} to {end - 1:,} is missing"
+
+
 def _ignore(_offset: int, _count: int) -> None:
     """Nothing acknowledged is in an append that never came to its end."""
+
+
+def _number_of(line: bytes) -> int:
+    try:
+        record = decode_line(line)
+    except DamagedLineError:
+        saved = salvage(line)
+        return -1 if saved is None or saved.iteration is None else saved.iteration
+    return -1 if record.iteration is None else record.iteration
 
 
 def checked_number(start: Position, url: str) -> int:
