@@ -1,0 +1,10 @@
+"""Whole-history work: copying any history to any other and proving the copy, and turning a file into a rotating set.
+
+- `iterlog.jobs.archive`: one history to another, proven before anything is removed
+- `iterlog.jobs.many`: the same for many, in several processes
+- `iterlog.jobs.copying`: stored lines from one history to another, without being understood
+- `iterlog.jobs.sources`: what is removed of an archived history, and what must hold before
+- `iterlog.jobs.rotate`: a plain file becomes a rotating set, in use or not
+
+Every job may be killed anywhere and started again: it goes on from what is stored, and does nothing twice.
+"""

@@ -1,0 +1,164 @@
+"""What is removed of an archived history: a plain file, or the files of a rotating set.
+
+Everything here runs under the append lock of the source, so that nothing is appended between the last look and the
+removal. The lock file itself stays: whoever waits for it must not be left with another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from iterlog.abilities import SupportsRotation
+from iterlog.backends.jsonl import JsonlHistory
+from iterlog.backends.rotating import RotatingHistory
+from iterlog.errors import ConflictError, UnsupportedOperationError
+from iterlog.files.durable import CREATE_FLAGS, READ_FLAGS, WRITE_FLAGS, copy_range, sync_directory
+from iterlog.files.lockfile import KeeperLock, LockFile
+from iterlog.files.tail import put_in_order
+from iterlog.reader import logger
+from iterlog.rotation.layout import LOCK_NAME, read_listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from iterlog.position import Position
+    from iterlog.reports import Dropped
+    from iterlog.store import HistoryStore
+
+
+class Removable(ABC):
+    """A source that can be emptied.
+
+    Args:
+        path: Of the file or directory, without symbolic links.
+        history: The open handle, which holds the claim.
+    """
+
+    def __init__(self, path: str, history: HistoryStore) -> None:
+        self._path = path
+        self._history = history
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep appends out for the length of a block."""
+        lock = LockFile(self._lock_path(), self._history.url)
+        lock.acquire()
+        try:
+            self._check()
+            yield
+        finally:
+            lock.release()
+            lock.close()
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Remove everything; only while `held`."""
+
+    @abstractmethod
+    def remove_before(self, position: Position) -> None:
+        """Remove what stands before a position, as far as it can go; only while `held`."""
+
+    @abstractmethod
+    def _lock_path(self) -> str: ...
+
+    @abstractmethod
+    def _check(self) -> None:
+        """Make sure that the source is what it was when it was opened, with nothing torn at its end."""
+
+
+class _PlainFile(Removable):
+    def remove(self) -> None:
+        os.unlink(self._path)
+        sync_directory(os.path.dirname(self._path))
+
+    def remove_before(self, position: Position) -> None:
+        """Put a file with the rest in the old one's place; a reader sees the one or the other."""
+        if not position:
+            return
+        directory, name = os.path.split(self._path)
+        temporary = os.path.join(directory, f".{name}.archive.tmp")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)  # of who was killed here; the append lock is ours
+        source = os.open(self._path, READ_FLAGS)
+        try:
+            there = os.fstat(source)
+            target = os.open(temporary, WRITE_FLAGS | CREATE_FLAGS, 0o600)
+            try:
+                copy_range(source, target, position[0], there.st_size)
+                with contextlib.suppress(PermissionError):
+                    os.fchown(target, there.st_uid, there.st_gid)
+                os.fchmod(target, stat.S_IMODE(there.st_mode))
+                os.fsync(target)
+                os.replace(temporary, self._path)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(temporary)
+                raise
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
+        sync_directory(directory)
+
+    def _lock_path(self) -> str:
+        return f"{self._path}.lock"
+
+    def _check(self) -> None:
+        if not stat.S_ISREG(os.lstat(self._path).st_mode):
+            raise ConflictError("the file was turned into something else meanwhile; nothing was removed")
+        descriptor = os.open(self._path, WRITE_FLAGS)
+        try:
+            put_in_order(descriptor, f"{self._path}.torn", os.fstat(descriptor).st_size, self._set_aside)
+        finally:
+            os.close(descriptor)
+
+    def _set_aside(self, dropped: Dropped) -> None:
+        logger.warning("%s: %d torn bytes are kept in %s", self._history.url, dropped.size, dropped.kept_at)
+
+
+class _RotatingSet(Removable):
+    def remove(self) -> None:
+        """Remove file after file, oldest first: what an interrupted removal leaves is the end of the same history."""
+        keeper = KeeperLock(self._lock_path())
+        if not keeper.try_acquire():
+            raise ConflictError("another process is compressing the source; start again when it is done")
+        try:
+            listing = read_listing(self._path)
+            names = [*listing.dead, *(part.name for part in (*listing.redundant, *listing.parts))]
+            for name in names:
+                os.unlink(os.path.join(self._path, name))
+                sync_directory(self._path)
+        finally:
+            keeper.release()
+
+    def remove_before(self, position: Position) -> None:  # noqa: ARG002 - the handle was opened to keep so many records
+        """Remove whole files; the positions of what stays do not change."""
+        if isinstance(self._history, SupportsRotation):
+            for _ in self._history.prune():
+                pass
+
+    def _lock_path(self) -> str:
+        return os.path.join(self._path, LOCK_NAME)
+
+    def _check(self) -> None:
+        if not os.path.isdir(self._path):
+            raise ConflictError("the set was removed or replaced meanwhile")
+
+
+def removable(history: HistoryStore, path: str) -> Removable:
+    """Return what can empty a source.
+
+    Raises:
+        UnsupportedOperationError: It is neither a plain file nor a rotating set.
+    """
+    if isinstance(history, JsonlHistory):
+        return _PlainFile(path, history)
+    if isinstance(history, RotatingHistory):
+        return _RotatingSet(path, history)
+    raise UnsupportedOperationError(
+        "only plain files and rotating sets can be removed after archiving; leave out delete_source", url=history.url
+    )
