@@ -294,7 +294,9 @@ def _write_part(descriptor: int, offset: int, fields: dict[str, Any]) -> None:
 
 
 def _is_gone(holder: dict[str, Any]) -> bool:
-    """Whether the process that noted its claim ran on this machine and runs no more."""
+    """Whether the process that noted its claim ran on this machine and runs no more, or died before it noted it."""
+    if not holder:
+        return True  # the note is written microseconds after the lock is taken
     pid = holder.get("pid")
     if holder.get("host") != socket.gethostname()[:100] or type(pid) is not int or pid <= 0:
         return False
