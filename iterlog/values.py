@@ -29,52 +29,23 @@ _LONGEST_SHOWN = 100
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def plain(value: object, where: str, depth: int = 0) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line per type
+def plain(value: object, where: str) -> Any:
     """Return a value as exact str, int, float, bool, None, list or dict.
 
     Args:
         value: What the loop produced.
         where: Its name, for the message, such as ``metrics['loss']``.
-        depth: How deep it is nested.
 
     Raises:
         RecordError: The value, or one inside it, has no JSON form.
     """
-    kind = type(value)
-    if value is None or kind is bool or kind is float:
-        return value
-    if kind is str:
-        return joined_surrogates(str(value))
-    if depth > MAX_DEPTH:
-        raise RecordError(f"{where} is nested deeper than {MAX_DEPTH} levels, or contains itself")
-    if isinstance(value, enum.Enum):
-        return plain(value.value, where, depth + 1)
-    if isinstance(value, int):
-        return _plain_int(int(value), where)
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, str):
-        return joined_surrogates(str.__str__(value))
-    if isinstance(value, decimal.Decimal):
-        return _plain_decimal(value)
-    if isinstance(value, dt.datetime | dt.date | dt.time):
-        return _plain_time(value)
-    if isinstance(value, dt.timedelta):
-        return float(value.total_seconds())
-    if isinstance(value, uuid.UUID):
-        return str(value)
-    if isinstance(value, os.PathLike):
-        return plain(os.fspath(value), where, depth + 1)
-    if isinstance(value, Mapping):
-        return _plain_mapping(value, where, depth)
-    if isinstance(value, bytes | bytearray | memoryview):
-        raise RecordError(f"{where} is {kind.__name__}, which JSON cannot hold; decode it or encode it as base64")
-    if isinstance(value, Sequence | AbstractSet):
-        return [plain(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return plain(fields, where, depth + 1)
-    return _plain_foreign(value, where, depth)
+    try:
+        return _plain(value, where, 0)
+    except (RecordError, MemoryError):
+        raise
+    except Exception as error:
+        # A value's own code failed, or another thread changed it meanwhile.
+        raise RecordError(f"{where} cannot be read: {shown(error)}; convert it to plain numbers and text") from error
 
 
 def shown(value: object) -> str:
@@ -126,13 +97,51 @@ def joined_surrogates(text: str) -> str:
     return text
 
 
+def _plain(value: object, where: str, depth: int) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line per type
+    kind = type(value)
+    if value is None or kind is bool or kind is float:
+        return value
+    if kind is str:
+        return joined_surrogates(str(value))
+    if depth > MAX_DEPTH:
+        raise RecordError(f"{where} is nested deeper than {MAX_DEPTH} levels, or contains itself")
+    if isinstance(value, enum.Enum):
+        return _plain(value.value, where, depth + 1)
+    if isinstance(value, int):
+        return _plain_int(int(value), where)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return joined_surrogates(str.__str__(value))
+    if isinstance(value, decimal.Decimal):
+        return _plain_decimal(value)
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return _plain_time(value)
+    if isinstance(value, dt.timedelta):
+        return float(value.total_seconds())
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, os.PathLike):
+        return _plain(os.fspath(value), where, depth + 1)
+    if isinstance(value, Mapping):
+        return _plain_mapping(value, where, depth)
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise RecordError(f"{where} is {kind.__name__}, which JSON cannot hold; decode it or encode it as base64")
+    if isinstance(value, Sequence | AbstractSet):
+        return [_plain(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return _plain(fields, where, depth + 1)
+    return _plain_foreign(value, where, depth)
+
+
 def _plain_mapping(value: Mapping[Any, object], where: str, depth: int) -> dict[str, Any]:
     items: dict[str, Any] = {}
     for key, item in value.items():
         name = _plain_key(key, where)
         if name in items:
             raise RecordError(f"{where} has two keys that both read {shown(name)}; one would hide the other")
-        items[name] = plain(item, f"{where}[{shown(name)}]", depth + 1)
+        items[name] = _plain(item, f"{where}[{shown(name)}]", depth + 1)
     return items
 
 
@@ -162,8 +171,8 @@ def _plain_key(key: object, where: str) -> str:
     if isinstance(key, str):
         return joined_surrogates(str.__str__(key))
     if isinstance(key, int | float) or key is None:
-        return str(plain(key, where))
-    for_json = plain(key, f"a key of {where}")
+        return str(_plain(key, where, 0))
+    for_json = _plain(key, f"a key of {where}", 0)
     if isinstance(for_json, str | int | float):
         return str(for_json)
     raise RecordError(f"{where} has a key of type {type(key).__name__}; use text")
@@ -178,20 +187,22 @@ def _plain_foreign(value: Any, where: str, depth: int) -> Any:
         and getattr(value, "dtype", None) is not None
         and value.dtype.kind in {"M", "m"}
     ):
-        return plain(_numpy_times(value), where, depth + 1)
+        return _plain(_numpy_times(value), where, depth + 1)
     for method in ("tolist", "item"):
-        convert = getattr(value, method, None)
-        if callable(convert) and not isinstance(value, type):
-            try:
-                converted = convert()
-            except (TypeError, ValueError, RuntimeError) as error:
-                raise RecordError(f"{where} is a {type(value).__name__} that gives no plain value: {error}") from error
+        try:
+            convert = getattr(value, method, None)
+            converted = convert() if callable(convert) and not isinstance(value, type) else value
+        except Exception as error:
+            raise RecordError(
+                f"{where} is a {type(value).__name__} that gives no plain value: {shown(error)}"
+            ) from error
+        else:
             if type(converted) is not type(value):
-                return plain(converted, where, depth + 1)
+                return _plain(converted, where, depth + 1)
     if isinstance(value, numbers.Real):  # numpy.longdouble, Fraction
         return _plain_real(value, where)
     if isinstance(value, complex):
-        return {"real": plain(value.real, where, depth + 1), "imag": plain(value.imag, where, depth + 1)}
+        return {"real": _plain(value.real, where, depth + 1), "imag": _plain(value.imag, where, depth + 1)}
     raise RecordError(f"{where} is a {type(value).__name__}, which cannot be recorded; convert it to numbers or text")
 
 

@@ -133,6 +133,21 @@ def test_unrecordable_metrics_are_an_error(history: HistoryStore) -> None:
         assert it.number == 0
 
 
+class BrokenValue:
+    """A measured value whose own code fails, as a closed tensor's does."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(f"no {name}")
+
+
+def test_a_value_that_breaks_does_not_hide_a_failure(history: HistoryStore) -> None:
+    """When the body raised, a value that fails at being looked at costs itself only."""
+    with pytest.raises(ValueError, match="the reason"):
+        fail_in_iteration(history, ValueError("the reason"), code="x = 1", metrics={"model": BrokenValue()})
+    record = last_of(history)
+    assert (record.code, record.metrics, record.success) == ("x = 1", {}, False)
+
+
 def test_unrecordable_metrics_do_not_hide_a_failure(history: HistoryStore) -> None:
     """When the body raised, everything that can be stored is, and the error says what could not."""
     with pytest.raises(ValueError, match="the reason"):

@@ -12,7 +12,7 @@ import math
 import types
 import uuid
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]  # its stubs are a package of their own
@@ -21,6 +21,9 @@ from unit_records import line_of, make_record
 
 from iterlog import IterationRecord, RecordError
 from iterlog.lines import decode_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Colour(enum.Enum):
@@ -161,6 +164,14 @@ class Unreadable:
         raise RuntimeError("on another device")
 
 
+class Hostile:
+    """A value that fails at every look."""
+
+    def __getattr__(self, name: str) -> object:
+        """Fail as a proxy does whose object is gone."""
+        raise LookupError(name)
+
+
 INVALID: dict[str, Any] = {
     "bytes": b"x",
     "bytearray": bytearray(b"x"),
@@ -183,6 +194,7 @@ INVALID: dict[str, Any] = {
     "key of bytes": {b"a": 1},
     "key that is a tuple": {(1, 2): 1},
     "array that gives an error": Unreadable(),
+    "proxy of nothing": Hostile(),
 }
 
 
@@ -192,6 +204,19 @@ def test_what_cannot_be_stored_is_refused_by_name(value: Any, field: str) -> Non
     """The error names the field and the key, however deep the value stands."""
     with pytest.raises(RecordError, match=rf"{field}\['outer'\]"):
         make_record(**{field: {"outer": [1, value]}})
+
+
+@pytest.mark.parametrize("field", ["metrics", "extra"])
+def test_a_mapping_that_breaks_while_it_is_read(field: str) -> None:
+    """A mapping that another thread changes meanwhile is an invalid record, not a crash."""
+
+    class Changing(collections.UserDict[str, float]):
+        def __iter__(self) -> Iterator[str]:
+            yield "a"
+            raise RuntimeError("dictionary changed size during iteration")
+
+    with pytest.raises(RecordError, match=f"{field}.*changed size"):
+        make_record(**{field: Changing(a=1.0)})
 
 
 def test_as_deep_as_allowed() -> None:
