@@ -210,7 +210,7 @@ def stored_hash_differs(line: bytes, record: IterationRecord) -> bool:
     """Whether a line carries a ``code_hash`` that is not its code's."""
     if record.code is None:
         return False
-    stored = json.loads(line.removeprefix(_BOM)).get("code_hash")
+    stored = _parse(line).get("code_hash")
     return stored is not None and stored != hash_code(record.code)
 
 

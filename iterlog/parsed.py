@@ -188,4 +188,9 @@ def _take_optional(fields: dict[str, Any], record: dict[str, Any]) -> None:
 
 def _text_of(value: Any) -> str | None:
     """Return text as it is and anything else that JSON can hold as its JSON."""
-    return value if value is None or type(value) is str else json.dumps(value)
+    if value is None or type(value) is str:
+        return value
+    try:
+        return json.dumps(value)
+    except RecursionError as error:
+        raise DamagedLineError(FaultKind.JSON, f"its feedback or error is nested too deeply: {error}") from None

@@ -71,14 +71,19 @@ def wire(value: Any) -> Any:
     return value
 
 
-def unwire(value: Any) -> Any:
-    """Return a read value with the three non-finite strings turned back into floats."""
+def unwire(value: Any, depth: int = 0) -> Any:
+    """Return a read value with the three non-finite strings turned back into floats.
+
+    Deeper than `plain` lets values nest no iterlog wrote one: there it stays as it is, and Python's stack is spared.
+    """
     if isinstance(value, str):
         return _NON_FINITE.get(value, value)
+    if depth > MAX_DEPTH:
+        return value
     if isinstance(value, dict):
-        return {key: unwire(item) for key, item in value.items()}
+        return {key: unwire(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [unwire(item) for item in value]
+        return [unwire(item, depth + 1) for item in value]
     return value
 
 

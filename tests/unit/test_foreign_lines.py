@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from unit_records import line_of, make_record, with_crc
 
 from iterlog import FaultKind, IterationRecord, open_history
-from iterlog.lines import DamagedLineError, decode_line, lines_to_follow
+from iterlog.lines import DamagedLineError, decode_line, lines_to_follow, stored_hash_differs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,6 +172,35 @@ def test_our_line_rewritten_by_another_program() -> None:
         assert decode_line(rewritten) == record
         copy = line_of(decode_line(rewritten))
         assert (copy, lines_to_follow(copy)) == (line_of(record), 0)
+
+
+@pytest.mark.parametrize("field", ["metrics", "mine", "feedback", "error", "code_hash", "tags"])
+@pytest.mark.parametrize("depth", [101, 450, 600, 900, 2000])
+def test_a_deeply_nested_line_costs_itself_at_most(tmp_path: Path, field: str, depth: int) -> None:
+    """However deep another program's values nest, the records around them are read, verified and gone on from."""
+    path = tmp_path / "run.jsonl"
+    nested = "[" * depth + "]" * depth
+    fields = ', "code": "x"' + (f', "metrics": {{"a": {nested}}}' if field == "metrics" else f', "{field}": {nested}')
+    path.write_text(f'{{"iteration": 1}}\n{{"iteration": 2{fields}}}\n')
+    with open_history(path, durability="flush") as history:
+        assert history.resume().next_iteration == 3
+        history.save(code=None, metrics={}, feedback="")
+        assert {1, 3} <= {record.iteration for record in history} <= {1, 2, 3}
+        assert {1, 3} <= {record.iteration for record in reversed(history)} <= {1, 2, 3}
+        assert history.verify().records == len(history)
+
+
+@pytest.mark.parametrize("field", ["feedback", "error", "code_hash", "tags"])
+def test_a_line_as_deep_as_the_stack_is_read_or_damaged(field: str) -> None:
+    """Where parsing just succeeds, what comes after it has no more stack, and still no other error."""
+    damaged = 0
+    for depth in range(sys.getrecursionlimit() - 300, sys.getrecursionlimit()):
+        line = b'{"iteration": 1, "code": "x", "%b": %b}' % (field.encode(), b"[" * depth + b"]" * depth)
+        try:
+            stored_hash_differs(line, decode_line(line))
+        except DamagedLineError as damage:
+            damaged += damage.kind is FaultKind.JSON
+    assert 0 < damaged < 300
 
 
 @pytest.mark.parametrize(
