@@ -66,8 +66,9 @@ class MemoryHistory(HistoryStore, SupportsNumbering, SupportsClaim):
         with self._shared.lock:
             self._set_torn_aside()
             lines = make(self._shared.highest + 1)
-            self._shared.lines.extend(lines)
+            # The number before the lines: a Ctrl-C between the two leaves one out, and never hands one out twice.
             self._shared.highest = max(self._shared.highest, *map(_number_of, lines))
+            self._shared.lines.extend(lines)
             return Position.of(len(self._shared.lines))
 
     def _scan(self, start: Position) -> Iterator[tuple[Position, bytes]]:
