@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import json
 import os
 import shutil
@@ -78,7 +79,8 @@ def shimmed(test: Callable[..., None]) -> Callable[..., None]:
         if sys.platform != "linux":
             missing("the shim knows the C library of Linux only")
         command = [sys.executable, "-W", "error", "-c", _RUN, test.__module__, test.__name__, str(tmp_path)]
-        path = os.pathsep.join([str(_HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+        own = str(Path(inspect.getfile(test)).parent)
+        path = os.pathsep.join([own, str(_HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
         variables = {**os.environ, "LD_PRELOAD": _library(), "PYTHONPATH": path, _INSIDE: "1"}
         done = subprocess.run(
             [*command, json.dumps(given)], env=variables, capture_output=True, text=True, timeout=60, check=False
