@@ -197,7 +197,9 @@ def _places(url: HistoryURL) -> list[_Place]:
         identity = url.path
         with suppress(OSError):  # the current directory is gone
             identity = os.path.realpath(url.path)
-            beside = [_Place(Path(f"{identity}.fallback"), private=False)]
+            # Under the path as it is given, too: it was the file's own before that was turned into a rotating set.
+            names = dict.fromkeys((identity, os.path.abspath(url.path)))  # noqa: PTH100 - resolves no links
+            beside = [_Place(Path(f"{name}.fallback"), private=False) for name in names]
     name = f"fallback-{hashlib.sha256(identity.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}.jsonl"
     return [*beside, *(_Place(directory / name, private=True) for directory in _directories())]
 

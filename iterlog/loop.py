@@ -108,7 +108,6 @@ class _DefaultHistory:
         if url.scheme in {"file", "jsonl"}:
             url.local_path()
         self._url = url
-        self._backend = backend
         self._store: HistoryStore | None = None
         self._fallback = Fallback(url)
         self._owes = True  # an earlier process may have left something
@@ -158,7 +157,8 @@ class _DefaultHistory:
 
     def _opened(self) -> HistoryStore:
         if self._store is None:
-            self._store = self._backend.from_url(self._url)
+            # Looked up again: a plain file may have been turned into a rotating set since.
+            self._store = find_backend(self._url).from_url(self._url)
         return self._store
 
     def _settle(self, store: HistoryStore) -> None:

@@ -25,7 +25,7 @@ if sys.platform == "win32":
     )
 
 from iterlog.files.durable import READ_FLAGS
-from iterlog.files.failures import translated
+from iterlog.files.failures import became_a_directory, translated
 from iterlog.files.lines_of import last_append, lines_back, lines_forward
 from iterlog.files.logfile import LogFile
 from iterlog.files.machine import network_file_system
@@ -195,6 +195,8 @@ class JsonlHistory(HistoryStore, SupportsNumbering, SupportsClaim):
         except FileNotFoundError:
             return None
         except OSError as error:
+            if os.path.islink(self._path) and os.path.isdir(self._path):
+                raise became_a_directory(self.url) from None
             raise translated(error, self.url) from error
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from iterlog.errors import ConfigError, IterlogError, UnavailableError
+from iterlog.errors import ConfigError, ConflictError, IterlogError, UnavailableError
 
 _NO_PLACE_FOR_A_FILE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.ENODEV}
 
@@ -22,6 +22,15 @@ _WHAT_TO_DO = {
     errno.ENOLCK: "the file system grants no locks; use another place, or ?write=replace",
     errno.ENOTSUP: "the file system cannot do this; use another place",
 }
+
+
+def became_a_directory(url: str) -> ConflictError:
+    """Return the error for a handle on a file in whose place a directory stands now: it was turned into a set."""
+    return ConflictError(
+        "the file was turned into a rotating set while this handle was open; nothing was written; open the history "
+        "again and go on",
+        url=url,
+    )
 
 
 def translated(error: OSError, url: str) -> IterlogError:

@@ -26,7 +26,7 @@ from iterlog.files.durable import (
     make_directories,
     sync_directory,
 )
-from iterlog.files.failures import translated
+from iterlog.files.failures import became_a_directory, translated
 from iterlog.files.lockfile import LockFile, WriterNote
 from iterlog.files.machine import boot_id
 from iterlog.files.tail import check_all_lines, number_behind, put_in_order
@@ -188,6 +188,8 @@ class LogFile:
             return
         make_directories(self._directory)
         untouched = self._lock.acquire()
+        if os.path.isdir(self.path):
+            raise became_a_directory(self.url)
         note = self._lock.read_note()
         if note is None or note.boot_id != boot_id():
             # Without a lock file no writer of this protocol was ever here, so there is nothing to have lost.
@@ -201,6 +203,8 @@ class LogFile:
             there = os.stat(self.path)
         except FileNotFoundError:
             return self._create()
+        if stat.S_ISDIR(there.st_mode):
+            raise became_a_directory(self.url)
         group = self._group
         if group is None or (there.st_ino, there.st_dev) != self._inode:
             group = self._open(WRITE_FLAGS)
