@@ -39,6 +39,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "compress": ("iterlog.cli.keeping:compress", "Compress the sealed files of a rotating set."),
     "prune": ("iterlog.cli.keeping:prune", "Remove the oldest sealed files of a rotating set."),
     "compact": ("iterlog.cli.keeping:compact", "Merge small files of a rotating set, or compress them anew."),
+    "rotate": ("iterlog.cli.archive:rotate", "Turn a plain history into a rotating set."),
+    "archive": ("iterlog.cli.archive:archive", "Copy whole histories, proven, and remove the source when asked to."),
 }
 """Where each command lives, as ``module:name``, and its line in the help."""
 

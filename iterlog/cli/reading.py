@@ -38,7 +38,7 @@ def opened(url: str | None, *, quiet: bool = False, **options: object) -> Iterat
     Raises:
         IterlogError: It cannot be opened; the message says how to name another one when none was named.
     """
-    with _warnings(quiet=quiet):
+    with warnings_shown(quiet=quiet):
         try:
             history = iterlog.open_history(url, **options)
         except iterlog.HistoryNotFoundError as error:
@@ -107,7 +107,12 @@ class _Talker(logging.Handler):
 
 
 @contextlib.contextmanager
-def _warnings(*, quiet: bool) -> Iterator[None]:
+def warnings_shown(*, quiet: bool = False) -> Iterator[None]:
+    """Show on stderr what the library warns of during a block.
+
+    Args:
+        quiet: Keep it to oneself.
+    """
     logger = logging.getLogger("iterlog")
     handler = logging.NullHandler() if quiet else _Talker()
     passes_on, logger.propagate = logger.propagate, False
