@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from back_doors import BEGINNING
-from fault_files import quick_directory, record, records
-from fault_processes import in_child
+from fault_files import numbers, quick_directory, record, records
+from fault_processes import Child, in_child
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rotation_files import entries, listing, names, open_set, write_set
 
 from iterlog import ConflictError
 from iterlog.files.lockfile import LockFile, WriterNote
+from iterlog.lines import encode_body, finish_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +32,7 @@ def directory() -> Iterator[Path]:
 BETWEEN = {
     "blank": b"\n  \n",
     "garbage": b"not a record\n",
-    "damaged": b'{"iteration":5,"code":"x","metrics":{},"feedback":"","crc":"00000000"}\n',
-    "unfinished": b'{"iteration":5,"code":"x","metrics":{},"feedback":"","_more":2}\n',
+    "damaged": BEGINNING + b"\n",
     "torn": BEGINNING,
     "cancelled": BEGINNING + b"\x18\n",
     "nul": bytes(100) + b"\n",
@@ -41,7 +41,7 @@ BETWEEN = {
 steps = st.lists(
     st.one_of(
         st.integers(1, 5),
-        st.sampled_from([*BETWEEN, "seal", "compress", "compact", "reopen"]),
+        st.sampled_from([*BETWEEN, "unfinished", "seal", "compress", "compact", "reopen"]),
     ),
     max_size=14,
 )
@@ -78,8 +78,10 @@ def check_positions(directory: Path, done: list[int | str]) -> None:
             else:
                 active = listing(directory).active
                 if active is not None:
+                    following = 1 + max(number or 0 for number in numbers(history))
+                    unfinished = finish_line(following, encode_body(record(following)), 2) + b"\n"
                     with (directory / active.name).open("ab") as file:
-                        file.write(BETWEEN[step])
+                        file.write(BETWEEN.get(step, unfinished))
             found = {position: found.iteration for position, found in history.entries()}
             assert {position: found.iteration for position, found in history.entries_back()} == found
             assert {position: found[position] for position in known} == known
@@ -202,20 +204,20 @@ def test_a_child_does_not_keep_the_keepers_lock(directory: Path) -> None:
     with open_set(directory) as history:
         steps = history.compress()
         next(steps)
-        pid = os.fork()
-        if not pid:
+
+        def live_on(pipe: int) -> None:
             os.close(opener)
+            os.write(pipe, b"!")
             os.read(gate, 1)
-            os._exit(0)
+
+        child = Child(live_on)
+        os.read(child.pipe, 1)
         history._keeper._lock.forget()  # as the parent's death would
-        try:
-            with open_set(directory) as other:
-                assert list(other.compress())
-        finally:
-            os.write(opener, b"!")
-            os.waitpid(pid, 0)
-            os.close(gate)
-            os.close(opener)
+        with open_set(directory) as other:
+            assert list(other.compress())
+        os.close(opener)
+        os.close(gate)
+        child.finish()
 
 
 def test_closing_while_the_keeper_works(directory: Path) -> None:
