@@ -83,8 +83,8 @@ def scan_contest(directory: Path, records: int, rounds: int) -> Contest:
     """Read a history and let msgspec decode the same bytes, which it has in memory, taking turns."""
     path = directory / "scan.jsonl"
     with iterlog.open_history(path, durability="flush") as history:
-        if not len(history):
-            history.extend(evolving_records(records))
+        for record in evolving_records(records):
+            history.append(record)
         data = path.read_bytes()
         decoder = msgspec.json.Decoder()
         ours: list[float] = []

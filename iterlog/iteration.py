@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from iterlog.errors import HistoryClosedError, RecordError
+from iterlog.options import suggestion
 from iterlog.record import IterationRecord
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _ATTRIBUTES = frozenset(
         "extra",
     }
 )
+
+_OWN = frozenset({"number", "feedback", "last", "record", "position", "_history", "_began_at", "_begun"})
 
 
 class Iteration:
@@ -62,6 +65,8 @@ class Iteration:
         position: The position after it.
     """
 
+    _begun = False
+
     def __init__(self, history: HistoryStore, fields: dict[str, object]) -> None:
         for name in fields:
             if name not in _ATTRIBUTES:
@@ -79,7 +84,8 @@ class Iteration:
         self.parent_id: str | None = None
         self.tags: tuple[str, ...] = ()
         self.extra: dict[str, Any] = {}
-        self.__dict__.update(fields)
+        for name, value in fields.items():
+            setattr(self, name, value)
         self.number = -1
         self.feedback = ""
         self.last: IterationRecord | None = None
@@ -88,12 +94,23 @@ class Iteration:
         self._history = history
         self._began_at = 0.0
 
+    if not TYPE_CHECKING:  # a type checker that saw it would take every name for an attribute
+
+        def __setattr__(self, name: str, value: object) -> None:
+            """Set an attribute there is; what is set under any other name would be lost without a word."""
+            if self._begun and name == "feedback":
+                raise AttributeError("an iteration's feedback is what the last one left; set feedback_for_next")
+            if name not in _ATTRIBUTES and name not in _OWN:
+                raise AttributeError(f"an iteration has no {name!r}{suggestion(name, _ATTRIBUTES)}")
+            super().__setattr__(name, value)
+
     def __enter__(self) -> Self:
         if self.number >= 0:
             raise HistoryClosedError("this iteration has begun already; ask the history for a new one")
         self.number, self.last = self._history._reserve_number()  # noqa: SLF001 - two halves of one interface
         self.feedback = self.last.feedback if self.last else ""
         self._began_at = time.monotonic()
+        self._begun = True
         return self
 
     def __exit__(
@@ -139,33 +156,51 @@ def _storable(fields: dict[str, Any]) -> IterationRecord:
 
 
 class Reservations:
-    """The numbers of a handle's iterations that are running: none of them is handed out again."""
+    """The numbers of a handle's iterations that are running: none of them is handed out again.
+
+    Attributes:
+        end: The number behind all of them; 0 when none is running.
+    """
 
     def __init__(self) -> None:
+        self.end = 0
         self._taken: set[int] = set()
         self._lock = threading.Lock()
         _live.add(self)
 
-    def reserve(self, resume: Callable[[], ResumePoint]) -> tuple[int, IterationRecord | None]:
-        """Return the first number that is free, and the newest record."""
+    def reserve(
+        self, resume: Callable[[], ResumePoint], next_number: Callable[[], int]
+    ) -> tuple[int, IterationRecord | None]:
+        """Return the first number that is free, and the newest record.
+
+        Args:
+            resume: Asks the history where to go on.
+            next_number: Asks it for the first number not handed out.
+        """
         # The history is asked under the lock: between asking and reserving, another thread could append the number it
         # holds and give it back, and it would be handed out twice.
         with self._lock:
-            point = resume()
-            number = point.next_iteration
-            while number in self._taken:
-                number += 1
-            self._taken.add(number)
-        return number, point.last
+            while True:
+                point = resume()
+                number = max(point.next_iteration, self.end)
+                self._change(self._taken | {number})
+                # Appends that want a number look at `end`; one that looked too early has taken this number by now.
+                if next_number() <= number:
+                    return number, point.last
+                self._change(self._taken - {number})
 
     def release(self, number: int) -> None:
         """Give a number back; by now its record is stored, or never will be."""
         with self._lock:
-            self._taken.discard(number)
+            self._change(self._taken - {number})
 
     def forget(self) -> None:
         """Start anew in a forked child: what runs, and who holds the lock, is the parent's."""
-        self._taken, self._lock = set(), threading.Lock()
+        self._lock = threading.Lock()
+        self._change(set())
+
+    def _change(self, taken: set[int]) -> None:
+        self._taken, self.end = taken, max(taken, default=-1) + 1
 
 
 _live: weakref.WeakSet[Reservations] = weakref.WeakSet()

@@ -272,7 +272,7 @@ class HistoryStore(HistoryReader):
 
         def make(first: int) -> list[bytes]:
             nonlocal last
-            numbered = _numbered(batch, bodies, first)
+            numbered = _numbered(batch, bodies, max(first, self._reservations.end))
             last = numbered[-1][0]
             return finish_lines(numbered)
 
@@ -295,7 +295,7 @@ class HistoryStore(HistoryReader):
     @final
     def _reserve_number(self) -> tuple[int, IterationRecord | None]:
         """Return a number that no other open iteration of this handle has, and the newest record."""
-        return self._reservations.reserve(self.resume)
+        return self._reservations.reserve(self.resume, self._next_number)
 
     @final
     def _release_number(self, number: int) -> None:

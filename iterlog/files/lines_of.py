@@ -188,6 +188,11 @@ class _Waiting:
             self._on_unfinished(offset, len(self._lines) + 1)
             self._clear()
             return []
+        if self.missing > 1 and b"%b%d," % (MORE_KEY, self.missing - 1) in line[MORE_WINDOW:]:
+            # What was to come; whether it is damaged as well changes nothing.
+            self._lines.append((offset, line))
+            self.missing -= 1
+            return []
         follow = lines_to_follow(line)
         ready = []
         if self.missing and follow is not None and follow != self.missing - 1:
@@ -226,7 +231,7 @@ def _raw_lines_back(descriptor: int, end: int) -> Iterator[tuple[int, bytes]]:
             return  # cut short by someone else while we read
         buffer = block + buffer[:stop]
         stop = len(buffer)
-        step = min(step * 2, _BLOCK)
+        step = max(min(step * 2, _BLOCK), stop)  # a long line is not put together in small pieces
         while (cut := buffer.rfind(b"\n", 0, stop - 1)) >= 0:
             line = buffer[cut + 1 : stop - 1]
             if line and not line.isspace():

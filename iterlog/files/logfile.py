@@ -132,6 +132,13 @@ class LogFile:
                 self._let_go()
                 self._lock.close()
 
+    def __del__(self) -> None:
+        # A handle that was dropped without close(), as in a notebook's cell, must not keep its claim for ever. What was
+        # appended stands in the file; nothing is synced here.
+        if hasattr(self, "_lock"):
+            with contextlib.suppress(OSError):
+                self.forget()
+
     def forget(self) -> None:
         """Start anew in a forked child: the open descriptors, and the locks on them, are the parent's."""
         self._mutex = threading.Lock()
