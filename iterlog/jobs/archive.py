@@ -89,7 +89,7 @@ def archive(
     _check_options(keep_last, delete_source=delete_source)
     url = _destination_url(destination)
     _check_different(source, url)
-    with _opened_source(source, keep_last, delete_source=delete_source) as history:
+    with _opened_source(source, delete_source=delete_source) as history:
         if dry_run:
             return _planned(history, url)
         try:
@@ -176,12 +176,10 @@ def _emptying(source: str | os.PathLike[str], history: HistoryStore) -> Removabl
     return removable(history, _local_path(source) or "")
 
 
-def _opened_source(source: str | os.PathLike[str], keep_last: int | None, *, delete_source: bool) -> HistoryStore:
+def _opened_source(source: str | os.PathLike[str], *, delete_source: bool) -> HistoryStore:
     options: dict[str, object] = {"create": False}
     if delete_source:
         options["on_damage"] = "raise"  # what cannot be read was not copied
-        if keep_last is not None and _is_rotating(source):
-            options["keep_records"] = keep_last
     return open_history(source, **options)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from iterlog.abilities import SupportsRotation
 from iterlog.backends.jsonl import JsonlHistory
 from iterlog.backends.rotating import RotatingHistory
 from iterlog.errors import ConflictError, UnsupportedOperationError
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from iterlog.position import Position
     from iterlog.reports import Dropped
     from iterlog.store import HistoryStore
+
+_KEEPER_WAIT_S = 60.0
 
 
 class Removable(ABC):
@@ -45,14 +47,14 @@ class Removable(ABC):
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Keep appends out for the length of a block."""
-        lock = LockFile(self._lock_path(), self._history.url)
-        lock.acquire()
-        try:
+        with contextlib.ExitStack() as held:
+            self._keep_others_out(held)
+            lock = LockFile(self._lock_path(), self._history.url)
+            held.callback(lock.close)
+            lock.acquire()
+            held.callback(lock.release)
             self._check()
             yield
-        finally:
-            lock.release()
-            lock.close()
 
     @abstractmethod
     def remove(self) -> None:
@@ -61,6 +63,10 @@ class Removable(ABC):
     @abstractmethod
     def remove_before(self, position: Position) -> None:
         """Remove what stands before a position, as far as it can go; only while `held`."""
+
+    @abstractmethod
+    def _keep_others_out(self, held: contextlib.ExitStack) -> None:
+        """Keep out whoever changes the source without appending to it, before appends are made to wait."""
 
     @abstractmethod
     def _lock_path(self) -> str: ...
@@ -104,12 +110,17 @@ class _PlainFile(Removable):
             os.close(source)
         sync_directory(directory)
 
+    def _keep_others_out(self, held: contextlib.ExitStack) -> None:
+        """Whoever changes a plain file holds its append lock."""
+
     def _lock_path(self) -> str:
         return f"{self._path}.lock"
 
     def _check(self) -> None:
         if not stat.S_ISREG(os.lstat(self._path).st_mode):
-            raise ConflictError("the file was turned into something else meanwhile; nothing was removed")
+            raise ConflictError(
+                "the file was turned into something else meanwhile; nothing was removed", url=self._history.url
+            )
         descriptor = os.open(self._path, WRITE_FLAGS)
         try:
             put_in_order(descriptor, f"{self._path}.torn", os.fstat(descriptor).st_size, self._set_aside)
@@ -123,30 +134,39 @@ class _PlainFile(Removable):
 class _RotatingSet(Removable):
     def remove(self) -> None:
         """Remove file after file, oldest first: what an interrupted removal leaves is the end of the same history."""
-        keeper = KeeperLock(self._lock_path())
-        if not keeper.try_acquire():
-            raise ConflictError("another process is compressing the source; start again when it is done")
-        try:
-            listing = read_listing(self._path)
-            names = [*listing.dead, *(part.name for part in (*listing.redundant, *listing.parts))]
-            for name in names:
-                os.unlink(os.path.join(self._path, name))
-                sync_directory(self._path)
-        finally:
-            keeper.release()
+        listing = read_listing(self._path)
+        self._unlink([*listing.dead, *(part.name for part in (*listing.redundant, *listing.parts))])
 
-    def remove_before(self, position: Position) -> None:  # noqa: ARG002 - the handle was opened to keep so many records
-        """Remove whole files; the positions of what stays do not change."""
-        if isinstance(self._history, SupportsRotation):
-            for _ in self._history.prune():
-                pass
+    def remove_before(self, position: Position) -> None:
+        """Remove the sealed files that end before a position; the positions of what stays do not change."""
+        listing = read_listing(self._path)
+        before = position[0] if position else 0
+        gone = [part for part in (*listing.redundant, *listing.sealed) if part.end is not None and part.end <= before]
+        self._unlink([part.name for part in gone])
+
+    def _unlink(self, names: list[str]) -> None:
+        for name in names:
+            os.unlink(os.path.join(self._path, name))
+            sync_directory(self._path)
+
+    def _keep_others_out(self, held: contextlib.ExitStack) -> None:
+        keeper = KeeperLock(self._lock_path())
+        deadline = time.monotonic() + _KEEPER_WAIT_S
+        while not keeper.try_acquire():
+            if time.monotonic() > deadline:
+                raise ConflictError(
+                    "another process is compressing the source; nothing was removed; start again when it is done",
+                    url=self._history.url,
+                )
+            time.sleep(0.02)
+        held.callback(keeper.release)
 
     def _lock_path(self) -> str:
         return os.path.join(self._path, LOCK_NAME)
 
     def _check(self) -> None:
         if not os.path.isdir(self._path):
-            raise ConflictError("the set was removed or replaced meanwhile")
+            raise ConflictError("the set was removed or replaced meanwhile", url=self._history.url)
 
 
 def removable(history: HistoryStore, path: str) -> Removable:
