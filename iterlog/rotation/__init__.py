@@ -3,6 +3,7 @@
 - `iterlog.rotation.layout`: the names, and what a listing of them means
 - `iterlog.rotation.active`: appending to the newest file, and sealing it
 - `iterlog.rotation.reading`: one history out of many files, while they are sealed, compressed and removed
+- `iterlog.rotation.spans`: which numbers the sealed files hold
 - `iterlog.rotation.keeping`: compressing, merging and removing sealed files
 
 A file's number is the number of lines before it. The listing is the only truth, and every state between two steps of

@@ -20,6 +20,7 @@ from iterlog.lines import DamagedLineError, decode_line, salvage
 from iterlog.position import Position
 from iterlog.reader import logger
 from iterlog.rotation.layout import Listing, Part, read_listing
+from iterlog.rotation.spans import NumberSpans
 from iterlog.segments.build import build_footer
 from iterlog.segments.limits import Budget
 from iterlog.segments.segment import SealedSegment
@@ -58,6 +59,7 @@ class SetReader:
         self.url = url
         self._on_damage = on_damage
         self._on_removed = on_removed
+        self._spans = NumberSpans(directory)
 
     def listing(self) -> Listing:
         """List the directory; empty when there is none.
@@ -150,10 +152,13 @@ class SetReader:
         raise translated(vanished, self.url) from vanished
 
     def _in_part(self, part: Part, iteration: int) -> Iterator[tuple[int, bytes]]:
+        if self._spans.cannot_hold(part.name, iteration):
+            return
         footer = self.stored_footer(part)
         if footer is None:
             yield from self._part_backward(part)
             return
+        self._spans.seen(part.name, footer)
         index = footer.line_of(iteration)
         if index is None:
             return
