@@ -102,10 +102,11 @@ def _is_rotating_set(url: HistoryURL) -> bool:
     """Whether a plain path names the directory of a rotating set."""
     if url.scheme != "file" or not url.path or not os.path.isdir(url.path):  # noqa: PTH112 - of no name an error
         return False
-    from iterlog.rotation.layout import is_set  # noqa: PLC0415 - only where a directory stands
+    from iterlog.rotation.layout import LOCK_NAME, is_set  # noqa: PLC0415 - only where a directory stands
 
     try:
-        return is_set(url.path)
+        # A lock file alone is a set whose records were archived and removed.
+        return is_set(url.path) or os.listdir(url.path) == [LOCK_NAME]  # noqa: PTH208 - as above
     except OSError:
         return False  # the backend that finds it unreadable says so
 

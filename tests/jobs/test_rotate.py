@@ -13,6 +13,7 @@ from archive_samples import append_to, lines_of, make_source
 
 import iterlog
 from iterlog.backends.rotating import RotatingHistory
+from iterlog.jobs.archive import archive
 from iterlog.jobs.rotate import rotate
 
 
@@ -83,6 +84,18 @@ def test_an_open_handle_is_refused_clearly(source: Path) -> None:
             with pytest.raises(iterlog.ConflictError, match="open the history again"):
                 refused()
     assert lines_of(source) == before
+
+
+def test_the_path_goes_on_working_when_the_set_was_archived(source: Path, tmp_path: Path) -> None:
+    """A set whose records were all archived and removed is an empty one: the old path begins a new history there."""
+    rotate(source)
+    archive(source, tmp_path / "archive", delete_source=True)
+    with pytest.raises(iterlog.HistoryNotFoundError):
+        iterlog.open_history(source, create=False)
+    with iterlog.open_history(source) as history:
+        assert len(history) == 0
+        history.save(code="anew", metrics={}, feedback="")
+    assert len(lines_of(tmp_path / "run")) == 1
 
 
 @pytest.mark.parametrize("content", ["notes.txt", "000000000000.jsonl", "000000000007.jsonl"])
