@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rotation_files import entries, listing, names, open_set, write_set
 
-from iterlog import ConflictError
+from iterlog import ConflictError, IterationRecord
 from iterlog.files.lockfile import LockFile, WriterNote
 from iterlog.lines import encode_body, finish_line
 
@@ -106,11 +107,15 @@ def test_a_batch_is_never_split(directory: Path) -> None:
 
 def test_a_file_is_sealed_by_age(directory: Path) -> None:
     """An append to a file whose first record is older than max_age seals it, whoever wrote that one."""
-    write_set(directory, 2)
-    with open_set(directory, max_records=100, max_age="1ms") as history:
+    old = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+    with open_set(directory, max_records=100, max_age="1d") as history:
+        history.append(IterationRecord(0, "", {}, "", timestamp=old))
+        history.append(record(1))
+        assert names(directory) == ["000000000000.jsonl"]
+    with open_set(directory, max_records=100, max_age="30m") as history:
         history.append(record(2))
         history.append(record(3))
-        assert listing(directory).parts[0].end in {3, 4}
+        assert names(directory) == ["000000000000.jsonl", "000000000003.jsonl"]
 
 
 def test_a_file_is_sealed_by_size(directory: Path) -> None:
