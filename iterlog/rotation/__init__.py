@@ -2,6 +2,7 @@
 
 - `iterlog.rotation.layout`: the names, and what a listing of them means
 - `iterlog.rotation.active`: appending to the newest file, and sealing it
+- `iterlog.rotation.parts`: reading one file
 - `iterlog.rotation.reading`: one history out of many files, while they are sealed, compressed and removed
 - `iterlog.rotation.spans`: which numbers the sealed files hold
 - `iterlog.rotation.keeping`: compressing, merging and removing sealed files

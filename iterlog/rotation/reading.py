@@ -7,24 +7,22 @@ missed.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from typing import TYPE_CHECKING, TypeVar
 
 from iterlog.errors import ConfigError, CorruptionError
-from iterlog.files.durable import READ_FLAGS
 from iterlog.files.failures import translated
-from iterlog.files.lines_of import count_lines, last_append, lines_back, lines_forward
+from iterlog.files.lines_of import count_lines, last_append
 from iterlog.files.tail import unread_end
 from iterlog.lines import DamagedLineError, decode_line, salvage
 from iterlog.position import Position
 from iterlog.reader import logger
 from iterlog.rotation.layout import Listing, Part, read_listing
+from iterlog.rotation.parts import PartReader
 from iterlog.rotation.spans import NumberSpans
 from iterlog.segments.build import build_footer
 from iterlog.segments.limits import Budget
 from iterlog.segments.segment import SealedSegment
-from iterlog.segments.source import FileSource, blocks_of
+from iterlog.segments.source import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +36,7 @@ _MOST_VANISHED = 1000
 """After so many names in a row that were listed and gone when opened, something else removes files."""
 
 
-class SetReader:
+class SetReader(PartReader):
     """Reads the lines of a set by number; a number stands behind its line.
 
     Args:
@@ -55,9 +53,7 @@ class SetReader:
         on_damage: Callable[[int, str], None],
         on_removed: Callable[[int], None],
     ) -> None:
-        self._directory = directory
-        self.url = url
-        self._on_damage = on_damage
+        super().__init__(directory, url, on_damage)
         self._on_removed = on_removed
         self._spans = NumberSpans(directory)
 
@@ -98,7 +94,7 @@ class SetReader:
                 return
             number = max(number, part.first)
             try:
-                for number, line in self._part_forward(part, number):  # noqa: B020 - goes on from the last one
+                for number, line in self.part_forward(part, number):  # noqa: B020 - goes on from the last one
                     yield number, line
             except FileNotFoundError as error:
                 vanished += 1
@@ -123,7 +119,7 @@ class SetReader:
             if before is not None and part.end is not None and part.end < before - 1:
                 self._on_damage(before - 1, _missing(part.end, before - 1))
             try:
-                for number, line in self._part_backward(part):
+                for number, line in self.part_backward(part):
                     if before is None or number < before:
                         yield number, line
             except FileNotFoundError as error:
@@ -156,17 +152,17 @@ class SetReader:
             return
         footer = self.stored_footer(part)
         if footer is None:
-            yield from self._part_backward(part)
+            yield from self.part_backward(part)
             return
         self._spans.seen(part.name, footer)
         index = footer.line_of(iteration)
         if index is None:
             return
-        with self._opened(part) as descriptor:
+        with self.opened(part) as descriptor:
             try:
                 line = SealedSegment(FileSource(descriptor)).line(index)
             except (CorruptionError, IndexError):
-                yield from self._part_backward(part)  # which tells what is damaged, and what can be read
+                yield from self.part_backward(part)  # which tells what is damaged, and what can be read
                 return
         yield part.first + index + 1, line
 
@@ -179,7 +175,7 @@ class SetReader:
 
         def records_of(part: Part) -> int:
             footer = self.stored_footer(part)
-            return count_lines(self._part_forward(part, part.first)) if footer is None else footer.records
+            return count_lines(self.part_forward(part, part.first)) if footer is None else footer.records
 
         return self._of_one_listing(lambda listing: sum(map(records_of, listing.parts)))
 
@@ -191,7 +187,7 @@ class SetReader:
                 highest = self.made_footer(part).highest_iteration
             except CorruptionError as error:
                 logger.warning("%s: not all numbers in %s are known: %s", self.url, part.name, error)
-                highest = max((_number_of(line) for _, line in self._readable(part)), default=-1)
+                highest = max((_number_of(line) for _, line in self.readable(part)), default=-1)
             return -1 if highest is None else highest
 
         return self._of_one_listing(lambda listing: max(map(highest_of, listing.sealed), default=-1))
@@ -218,7 +214,7 @@ class SetReader:
         if part.first >= number:
             return part.first, part.end, self.made_footer(part)
         # It was merged meanwhile with files whose footers were yielded: make one of the other lines.
-        lines = (b"%b\n" % line for _, line in self._part_forward(part, number))
+        lines = (b"%b\n" % line for _, line in self.part_forward(part, number))
         return number, part.end, build_footer(lines, Budget.of_plain_file())
 
     def unread_end(self) -> list[tuple[int, FaultKind, str]]:
@@ -229,7 +225,7 @@ class SetReader:
         part = listing.active
         if part is None:
             return []
-        with self._opened(part) as descriptor:
+        with self.opened(part) as descriptor:
             faults = unread_end(descriptor)
             number = part.first + count_lines(descriptor, 0, last_append(descriptor)[2]) if faults else 0
         return [(number, kind, detail) for _, kind, detail in faults]
@@ -245,86 +241,6 @@ class SetReader:
             except OSError as error:
                 raise translated(error, self.url) from error
         raise translated(vanished, self.url) from vanished
-
-    def stored_footer(self, part: Part) -> SegmentFooter | None:
-        """Return the footer that stands in a compressed file, None where there is none that can be read."""
-        if part.codec is None:
-            return None
-        try:
-            with self._opened(part) as descriptor:
-                return SealedSegment(FileSource(descriptor)).footer()
-        except CorruptionError:
-            return None
-
-    def made_footer(self, part: Part) -> SegmentFooter:
-        """Return a sealed file's footer, made of its lines where none is stored."""
-        footer = self.stored_footer(part)
-        if footer is not None:
-            return footer
-        with self._opened(part) as descriptor:
-            source = FileSource(descriptor)
-            if part.codec is None:
-                return build_footer(blocks_of(source), Budget.of_plain_file())
-            return SealedSegment(source).footer_of_lines()
-
-    # one file
-
-    def _readable(self, part: Part) -> Iterator[tuple[int, bytes]]:
-        """Yield the lines before a file's damage."""
-        with self._opened(part) as descriptor, contextlib.suppress(CorruptionError):
-            yield from SealedSegment(FileSource(descriptor)).lines()
-
-    def _part_forward(self, part: Part, start: int) -> Iterator[tuple[int, bytes]]:
-        number = part.first
-        with self._opened(part) as descriptor:
-            if part.codec is None:
-                end = last_append(descriptor)[2]
-                lines = lines_forward(descriptor, 0, end, _ignore)
-            else:
-                lines = SealedSegment(FileSource(descriptor)).lines()
-            try:
-                for _, line in lines:
-                    number += 1
-                    if part.end is not None and number > part.end:
-                        # A damaged byte that became a newline moves the lines behind it: none of them is left out.
-                        if number == part.end + 1:
-                            self._on_damage(part.end, f"{part.name} holds more lines than its name says")
-                        if start < part.end:
-                            yield part.end, line
-                    elif number > start:
-                        yield number, line
-            except CorruptionError as error:
-                self._on_damage(part.end or number, f"{part.name} is damaged behind line {number:,}: {error.message}")
-                return
-        if part.end is not None and number < part.end:
-            self._on_damage(part.end, f"{part.name} ends at line {number:,} and should end at {part.end:,}")
-        elif number < start:
-            raise CorruptionError(
-                f"the history ends at {number:,}, before position {start:,}: it was cut or replaced",
-                url=self.url,
-                position=Position.of(start),
-            )
-
-    def _part_backward(self, part: Part) -> Iterator[tuple[int, bytes]]:
-        with self._opened(part) as descriptor:
-            if part.codec is None:
-                end = last_append(descriptor)[2]
-                count = count_lines(descriptor, 0, end)
-                lines = lines_back(descriptor, end)
-            else:
-                held = [line for _, line in self._part_forward(part, part.first)]
-                count = len(held)
-                lines = ((0, line) for line in reversed(held))
-            for number, (_, line) in zip(range(part.first + count, part.first, -1), lines, strict=False):
-                yield number if part.end is None else min(number, part.end), line
-
-    @contextlib.contextmanager
-    def _opened(self, part: Part) -> Iterator[int]:
-        descriptor = os.open(os.path.join(self._directory, part.name), READ_FLAGS)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
 
     # which file
 
@@ -362,10 +278,6 @@ class SetReader:
 
 def _missing(first: int, end: int) -> str:
     return f"the file with the lines {first:,} to {end - 1:,} is missing"
-
-
-def _ignore(_offset: int, _count: int) -> None:
-    """Nothing acknowledged is in an append that never came to its end."""
 
 
 def _number_of(line: bytes) -> int:
