@@ -69,7 +69,7 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
     OPTIONS: ClassVar[Mapping[str, Option]] = {
         **COMMON_OPTIONS,
         "codec": Option(choice_of(Codec), Codec.ZSTD, "zstd or gzip"),
-        "level": Option(_level, None, "compression level; zstd 9 and gzip 6 by default"),
+        "level": Option(_level, None, "compression level; for zstd 9 by default, for gzip the fastest"),
         "max_records": Option(count, 1000, "seal after so many records"),
         "max_bytes": Option(size, 8 << 20, "seal at this size, uncompressed"),
         "max_age": Option(duration, None, "seal when the first record is older"),

@@ -44,7 +44,7 @@ _COLUMNS: list[Column[Outcome]] = [
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
 @click.argument("destination", metavar="DST")
 @click.option("--codec", metavar="CODEC", help="zstd or gzip, for a rotating set.")
-@click.option("--level", metavar="N", help="Compression level; zstd 9 and gzip 6 by default.")
+@click.option("--level", metavar="N", help="Compression level; for zstd 9 by default, for gzip the fastest.")
 @click.option(
     "--delete-source", is_flag=True, help="Remove the source once everything in it is proven to stand in DST."
 )
