@@ -125,16 +125,8 @@ class SyncGroup:
         """
         with self._leader:
             self.check()
-            if self.synced >= end:
-                return
-            target = self.written
-            try:
-                sync_data(self.descriptor)
-            except OSError as error:
-                self._failed = error
-            else:
-                self.synced = target
-            self.check()
+            if self.synced < end:
+                self._sync()
 
     def sync_all(self) -> None:
         """Make the whole file durable, whoever appended to it.
@@ -144,14 +136,17 @@ class SyncGroup:
         """
         with self._leader:
             self.check()
-            target = self.written
-            try:
-                sync_data(self.descriptor)
-            except OSError as error:
-                self._failed = error
-            else:
-                self.synced = max(self.synced, target)
-            self.check()
+            self._sync()
+
+    def _sync(self) -> None:
+        target = self.written
+        try:
+            sync_data(self.descriptor)
+        except OSError as error:
+            self._failed = error
+        else:
+            self.synced = target
+        self.check()
 
     def check(self) -> None:
         """Raise WriteUncertainError when a sync has failed."""

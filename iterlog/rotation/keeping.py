@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iterlog.errors import CorruptionError, UnsupportedOperationError
-from iterlog.files.durable import CREATE_FLAGS, NEW_FILE_MODE, READ_FLAGS, sync_directory
+from iterlog.files.durable import CREATE_FLAGS, NEW_FILE_MODE, READ_FLAGS, sync_directory, write_all
 from iterlog.files.failures import translated
 from iterlog.files.lockfile import KeeperLock
 from iterlog.reader import logger
@@ -189,7 +189,7 @@ class Keeper:
         try:
             plain_size = sum(len(chunk) for chunk in self._plain(parts))
             footer = seal(
-                self._plain(parts), plain_size, lambda data: _write_all(descriptor, data), codec=codec, level=level
+                self._plain(parts), plain_size, lambda data: write_all(descriptor, data), codec=codec, level=level
             )
             os.fsync(descriptor)
             verify_sealed(FileSource(descriptor), footer.plain_sha256, plain_size)
@@ -328,9 +328,3 @@ def _covers(wide: Part, narrow: Part) -> bool:
 def _check_count(count: int, promised: int) -> None:
     if count != promised:
         raise CorruptionError(f"{count:,} lines where the names promise {promised:,}")
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
