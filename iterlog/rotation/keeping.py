@@ -11,17 +11,21 @@ import contextlib
 import datetime as dt
 import os
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from iterlog.errors import CorruptionError, UnsupportedOperationError
 from iterlog.files.durable import CREATE_FLAGS, NEW_FILE_MODE, READ_FLAGS, sync_directory, write_all
 from iterlog.files.failures import translated
+from iterlog.files.lines_of import whole_appends
 from iterlog.files.lockfile import KeeperLock
 from iterlog.reader import logger
 from iterlog.rotation.layout import LOCK_NAME, Part, read_listing, sealed_name, temporary_name
+from iterlog.segments.limits import Budget
 from iterlog.segments.sealing import seal, verify_sealed
 from iterlog.segments.segment import SealedSegment
 from iterlog.segments.source import FileSource, blocks_of
+from iterlog.segments.splitting import split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -234,9 +238,12 @@ class Keeper:
             os.unlink(os.path.join(self._directory, name))
         for part in listing.redundant:
             kept = next((other for other in listing.parts if _covers(other, part)), None)
-            # Only what is proven to stand elsewhere is removed: the name came after the proof, but files can be copied.
-            if kept is not None and self._is_proven(kept):
-                os.unlink(os.path.join(self._directory, part.name))
+            path = os.path.join(self._directory, part.name)
+            # Only what is proven to stand elsewhere is removed: names came after a proof, but files can be copied.
+            if kept is not None and self._is_proven(kept) and self._stands_in(part, kept):
+                os.unlink(path)
+            else:
+                logger.warning("%s is neither read nor removed: its lines are not known to stand elsewhere", path)
         if listing.dead or listing.redundant:
             sync_directory(self._directory)
 
@@ -249,6 +256,21 @@ class Keeper:
         finally:
             os.close(descriptor)
         return footer.count == (part.end or 0) - part.first
+
+    def _stands_in(self, part: Part, kept: Part) -> bool:
+        """Whether every line of a file stands, at its number, in another one."""
+        try:
+            with self._reader.opened(part) as descriptor, self._reader.opened(kept) as other:
+                source = FileSource(descriptor)
+                if part.codec is None:
+                    plain = split_lines(blocks_of(source), Budget.of_plain_file())
+                    lines = whole_appends(plain, lambda _offset, _count: None)
+                else:
+                    lines = SealedSegment(source).lines()
+                theirs = islice(SealedSegment(FileSource(other)).lines(), part.first - kept.first, None)
+                return all(line == next(theirs, (0, None))[1] for _, line in lines)
+        except CorruptionError:
+            return False
 
     def _groups(self, max_records: int, max_bytes: int, *, recompress: bool) -> Iterator[list[Part]]:
         """Yield neighbours that fit into one file together, and single files that want to be written anew."""
