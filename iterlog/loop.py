@@ -18,7 +18,7 @@ from iterlog.errors import IterlogError, MissingDependencyError, RecordError
 from iterlog.fallback import Fallback, without_known
 from iterlog.reader import logger
 from iterlog.record import IterationRecord
-from iterlog.registry import find_backend
+from iterlog.registry import check_options, open_parsed
 from iterlog.url import DEFAULT_HISTORY, HistoryURL
 
 if TYPE_CHECKING:
@@ -102,9 +102,8 @@ class _DefaultHistory:
     """The default history as one URL, its handle, and what it is still owed."""
 
     def __init__(self, url: HistoryURL) -> None:
-        backend = find_backend(url)
         # A wrong URL is the user's mistake, not a failing storage: say so at once.
-        url.options(backend.OPTIONS)
+        check_options(url)
         if url.scheme in {"file", "jsonl"}:
             url.local_path()
         self._url = url
@@ -158,7 +157,7 @@ class _DefaultHistory:
     def _opened(self) -> HistoryStore:
         if self._store is None:
             # Looked up again: a plain file may have been turned into a rotating set since.
-            self._store = find_backend(self._url).from_url(self._url)
+            self._store = open_parsed(self._url)
         return self._store
 
     def _settle(self, store: HistoryStore) -> None:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import importlib
 import os
 import re
+from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from iterlog.errors import ConfigError, IterlogError
 from iterlog.options import suggestion
 from iterlog.url import HistoryURL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iterlog.store import HistoryStore
 
 ENTRY_POINT_GROUP = "iterlog.backends"
@@ -29,6 +32,13 @@ _BUILT_IN = {
     "rotating": "iterlog.backends.rotating:RotatingHistory",
     "rotating+file": "iterlog.backends.rotating:RotatingHistory",
 }
+_WRAPPERS: dict[str, str] = {}
+"""Options of every history that are served outside its backend, each by a function named as ``module:function``.
+
+It is called with a function that opens what it wraps, the URL without these options, and the option's value, and
+returns the store that users get. The last in this table is the outermost.
+"""
+
 _registered: dict[str, str | type[HistoryStore]] = {}
 _found: dict[str, str] = {}
 """What entry points gave so far: looking again costs tens of milliseconds at each opening."""
@@ -54,8 +64,27 @@ def open_history(url: str | os.PathLike[str] | None = None, /, **options: object
         UnavailableError: The place cannot be reached.
         UnsupportedOperationError: This platform lacks what the backend stands on.
     """
-    parsed = HistoryURL.parse(url, **options)
-    return find_backend(parsed).from_url(parsed)
+    return open_parsed(HistoryURL.parse(url, **options))
+
+
+def open_parsed(url: HistoryURL) -> HistoryStore:
+    """Open the history at a parsed URL; see `open_history`."""
+    given, url = url.without(_WRAPPERS)
+    open_store: Callable[[], HistoryStore] = partial(_open, url)
+    for name, place in _WRAPPERS.items():
+        if given.get(name) is not None:
+            open_store = partial(_imported(place), open_store, url, given[name])
+    return open_store()
+
+
+def check_options(url: HistoryURL) -> None:
+    """Check a parsed URL's scheme and options without opening anything.
+
+    Raises:
+        ConfigError: One of them is wrong.
+    """
+    _, url = url.without(_WRAPPERS)
+    url.options(find_backend(url).OPTIONS)
 
 
 def register_backend(scheme: str, backend: str | type[HistoryStore]) -> None:
@@ -87,15 +116,23 @@ def find_backend(url: HistoryURL) -> type[HistoryStore]:
         known = {*_BUILT_IN, *_registered}
         raise ConfigError(f"no backend serves {scheme!r} URLs{suggestion(scheme, known)}", url=str(url))
     if isinstance(backend, str):
-        module, _, name = backend.partition(":")
         try:
-            backend = attrgetter(name)(importlib.import_module(module))
+            backend = _imported(backend)
         except IterlogError:
             raise  # it knows better: a package to install, a platform that cannot
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
             raise ConfigError(f"the backend for {scheme!r} cannot be imported ({why})", url=str(url)) from error
     return _checked(backend, url)
+
+
+def _open(url: HistoryURL) -> HistoryStore:
+    return find_backend(url).from_url(url)
+
+
+def _imported(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return attrgetter(name)(importlib.import_module(module))
 
 
 def _is_rotating_set(url: HistoryURL) -> bool:

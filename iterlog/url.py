@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -17,7 +17,7 @@ from iterlog.errors import ConfigError
 from iterlog.options import resolve_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from iterlog.options import Option
 
@@ -120,6 +120,13 @@ class HistoryURL:
     def options(self, declared: Mapping[str, Option]) -> dict[str, Any]:
         """Return a value for every declared option; see `iterlog.options.resolve_options`."""
         return resolve_options(declared, self.keywords, self.query, url=str(self))
+
+    def without(self, names: Collection[str]) -> tuple[dict[str, object], Self]:
+        """Return the values of some options, as they were given, and the same URL without them."""
+        given = {name: value for name, value in {**self.query, **self.keywords}.items() if name in names}
+        query = {name: value for name, value in self.query.items() if name not in names}
+        keywords = {name: value for name, value in self.keywords.items() if name not in names}
+        return given, replace(self, query=query, keywords=keywords)
 
     def local_path(self) -> str:
         """Return the path of a URL that names a local file or directory.

@@ -13,7 +13,9 @@ from iterlog import ConfigError, HistoryURL, open_history, register_backend, reg
 from iterlog.backends.memory import MemoryHistory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from iterlog import HistoryStore
 
 
 class OwnHistory(MemoryHistory):
@@ -112,3 +114,29 @@ def test_two_packages_for_one_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_class_is_found_without_opening() -> None:
     """`find_backend` says who would serve a URL."""
     assert registry.find_backend(HistoryURL.parse("memory://x")) is MemoryHistory
+
+
+def _wrapping(word: str) -> Callable[[Callable[[], HistoryStore], HistoryURL, object], HistoryStore]:
+    def wrap(open_store: Callable[[], HistoryStore], url: HistoryURL, given: object) -> HistoryStore:
+        store = open_store()
+        store.wrapped = [*getattr(store, "wrapped", []), (word, str(url), given)]  # type: ignore[attr-defined]  # ours
+        return store
+
+    return wrap
+
+
+def test_options_served_outside_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options of the table never reach the backend; the last in the table is outermost; None asks for nothing."""
+    module = types.ModuleType("wrappers")
+    module.inner, module.outer = _wrapping("inner"), _wrapping("outer")  # type: ignore[attr-defined]  # made up here
+    monkeypatch.setitem(sys.modules, "wrappers", module)
+    monkeypatch.setattr(registry, "_WRAPPERS", {"near": "wrappers:inner", "far": "wrappers:outer"})
+    store: Any = open_history("memory://x?far=away&durability=flush", near=[1])
+    assert store.wrapped == [("inner", "memory://x", [1]), ("outer", "memory://x", "away")]
+    assert open_history("memory://x?far=away", far="there", near=None).wrapped == [("outer", "memory://x", "there")]  # type: ignore[attr-defined]  # ours
+    assert not hasattr(open_history("memory://x"), "wrapped")
+    with pytest.raises(ConfigError, match="'farr'"):
+        open_history("memory://x?farr=away")
+    registry.check_options(HistoryURL.parse("memory://x?far=away"))
+    with pytest.raises(ConfigError, match="'farr'"):
+        registry.check_options(HistoryURL.parse("memory://x?farr=away"))
