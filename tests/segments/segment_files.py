@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from iterlog import CorruptionError, IterationRecord
-from iterlog.lines import encode_body, finish_line, finish_lines
+from iterlog.lines import DamagedLineError, decode_line, encode_body, finish_line, finish_lines, salvage
 from iterlog.segments.packing import Codec
 from iterlog.segments.segment import SealedSegment
 from iterlog.segments.source import BytesSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from iterlog.segments.footer import SegmentFooter
 
 CODECS = list(Codec)
 MOMENT = dt.datetime(2025, 1, 9, 12, 34, 56, 789012, tzinfo=dt.UTC)
@@ -106,6 +108,33 @@ def what_reads(sealed: bytes) -> tuple[list[bytes], CorruptionError | None]:
     except CorruptionError as error:
         return lines, error
     return lines, None
+
+
+def check_rows(lines: list[bytes], footer: SegmentFooter) -> None:
+    """Compare a footer with what decoding each line of its segment gives."""
+    assert footer.count == len(lines)
+    records = 0
+    for row, line in enumerate(lines):
+        fault, record = None, None
+        try:
+            record = decode_line(line)
+        except DamagedLineError as damage:
+            fault, record = damage.kind, salvage(line)
+        assert footer.fault_of(row) == fault
+        records += record is not None
+        moment = record.timestamp if record else None
+        assert footer.iterations[row] == (record.iteration if record else None)
+        assert footer.time_of(row) == moment
+        assert footer.successes[row] is (record.success if record else None)
+        assert footer.code_hashes[row] == (record.code_hash[:16] if record and record.code_hash else None)
+        for name, column in footer.metrics.items():
+            value = record.metrics.get(name) if record else None
+            if column[row] is None:
+                assert type(value) not in {int, float} or column.others
+            else:
+                assert column[row] == value or same_number(column[row], value)
+        assert not record or record.metrics.keys() <= footer.metrics.keys()
+    assert footer.records == records
 
 
 def tool(name: str) -> str:

@@ -19,6 +19,7 @@ from segment_files import (
     MOMENT,
     CountedSource,
     batch_of,
+    check_rows,
     line_of,
     loop_of,
     plain_of,
@@ -28,7 +29,6 @@ from segment_files import (
     what_reads,
 )
 
-from iterlog.lines import DamagedLineError, decode_line, salvage
 from iterlog.reports import FaultKind
 from iterlog.segments import build
 from iterlog.segments.footer import FIRST_READ, SegmentFooter, read_footer
@@ -56,33 +56,6 @@ def footer_of(*lines: bytes) -> SegmentFooter:
     footer = read_footer(BytesSource(seal_bytes(plain_of(lines))[0]))
     assert footer is not None
     return footer
-
-
-def check_rows(lines: list[bytes], footer: SegmentFooter) -> None:
-    """Compare a footer with what decoding each line of its segment gives."""
-    assert footer.count == len(lines)
-    records = 0
-    for row, line in enumerate(lines):
-        fault, record = None, None
-        try:
-            record = decode_line(line)
-        except DamagedLineError as damage:
-            fault, record = damage.kind, salvage(line)
-        assert footer.fault_of(row) == fault
-        records += record is not None
-        moment = record.timestamp if record else None
-        assert footer.iterations[row] == (record.iteration if record else None)
-        assert footer.time_of(row) == moment
-        assert footer.successes[row] is (record.success if record else None)
-        assert footer.code_hashes[row] == (record.code_hash[:16] if record and record.code_hash else None)
-        for name, column in footer.metrics.items():
-            value = record.metrics.get(name) if record else None
-            if column[row] is None:
-                assert type(value) not in {int, float} or column.others
-            else:
-                assert column[row] == value or same_number(column[row], value)
-        assert not record or record.metrics.keys() <= footer.metrics.keys()
-    assert footer.records == records
 
 
 @given(rows=st.lists(st.tuples(METRICS, st.booleans(), st.none() | st.text(max_size=9)), max_size=12), data=st.data())
