@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +26,7 @@ if sys.platform == "win32":
         "rotating sets need POSIX locks, which Windows does not have; use WSL, or memory:// for a trial"
     )
 
+from iterlog.files.failures import translated
 from iterlog.files.machine import network_file_system
 from iterlog.lines import holds_record
 from iterlog.rotation.active import ActiveFile, SealLimits
@@ -272,13 +274,18 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
             )
 
     def _check_place(self) -> None:
-        if os.path.isdir(self._directory):
-            if not self._create and not is_set(self._directory):
-                raise HistoryNotFoundError("there is no history in this directory", url=self.url)
-        elif os.path.lexists(self._directory):
+        try:
+            mode = os.stat(self._directory).st_mode  # one look: another handle may be creating it
+        except FileNotFoundError:
+            if not self._create:
+                raise HistoryNotFoundError("there is no directory at this path", url=self.url) from None
+            return
+        except OSError as error:
+            raise translated(error, self.url) from error
+        if not stat.S_ISDIR(mode):
             raise ConfigError("a rotating set is a directory; what stands at this path is none", url=self.url)
-        elif not self._create:
-            raise HistoryNotFoundError("there is no directory at this path", url=self.url)
+        if not self._create and not is_set(self._directory):
+            raise HistoryNotFoundError("there is no history in this directory", url=self.url)
 
 
 def _existing(path: str) -> str:

@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fault_files import quick_directory
@@ -188,6 +188,24 @@ def half_sealed(file: ActiveFile) -> None:
     file._turn = file._first + file._lines
     file._note(file._next - 1)
     file._lock.release()
+
+
+def test_opening_while_another_handle_creates_the_directory(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that appears while a handle looks for it is the set that it was to open, and no error."""
+    look = os.stat
+
+    def look_too_early(path: str, **options: Any) -> os.stat_result:
+        try:
+            return look(path, **options)
+        except FileNotFoundError:
+            if str(path) == str(directory):
+                directory.mkdir()
+            raise
+
+    monkeypatch.setattr(os, "stat", look_too_early)
+    with open_set(directory) as history:
+        assert directory.is_dir()
+        assert list(history) == []
 
 
 # The checks above can fail.
