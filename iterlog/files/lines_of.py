@@ -101,19 +101,23 @@ def lines_back(descriptor: int, end: int) -> Iterator[tuple[int, bytes]]:
     """
     # How many lines to follow the line before may speak of, next to none; None: any number.
     before: int | None = 0
+    held: list[tuple[int, bytes]] = []  # the lines of what seems to be no whole append, up to its beginning
     for stop, line in _raw_lines_back(descriptor, end):
-        if line[-1] == CANCEL:
-            before = 0
-            continue
-        follow = lines_to_follow(line)
-        if follow is None:
-            before = None
-        elif follow == 0 or before is None or follow == before:
-            before = follow + 1
+        follow = None if line[-1] == CANCEL else lines_to_follow(line)
+        if held and (follow == 0 or line[-1] == CANCEL):
+            yield from _shown_of(held)
+            held, before = [], 0
+        if held or line[-1] == CANCEL or (follow and before is not None and follow != before):
+            held.append((stop, line))
         else:
-            before = 0
-            continue
-        yield stop, line
+            before = None if follow is None else follow + 1
+            yield stop, line
+    yield from _shown_of(held)
+
+
+def _shown_of(held: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """Return, newest first, what `lines_forward` shows of neighbouring lines, given newest first."""
+    return list(whole_appends(reversed(held), lambda _stop, _count: None))[::-1]
 
 
 def lines_forward(
@@ -179,7 +183,6 @@ class _Waiting:
     def __init__(self, on_unfinished: Callable[[int, int], None]) -> None:
         self.missing = 0
         self._lines: list[tuple[int, bytes]] = []
-        self._damaged = False
         self._on_unfinished = on_unfinished
 
     def joined_by(self, offset: int, line: bytes) -> list[tuple[int, bytes]]:
@@ -189,7 +192,7 @@ class _Waiting:
             self._clear()
             return []
         if self.missing > 1 and b"%b%d," % (MORE_KEY, self.missing - 1) in line[MORE_WINDOW:]:
-            # What was to come; whether it is damaged as well changes nothing.
+            # What was to come; whether it is damaged as well matters only if the rest does not come.
             self._lines.append((offset, line))
             self.missing -= 1
             return []
@@ -200,7 +203,6 @@ class _Waiting:
         if not self.missing and not follow:
             return [*ready, (offset, line)]
         self._lines.append((offset, line))
-        self._damaged = self._damaged or follow is None
         self.missing = self.missing - 1 if self.missing else follow or 0
         if not self.missing:
             ready += self._lines
@@ -209,14 +211,15 @@ class _Waiting:
 
     def broken_off(self, *, by_damage: bool = False) -> list[tuple[int, bytes]]:
         """Nothing more of this append comes; return its lines when that may be due to damage."""
-        lines, damaged = self._lines, self._damaged or by_damage
+        lines = self._lines
+        damaged = by_damage or any(lines_to_follow(line) is None for _, line in lines)
         self._clear()
         if lines and not damaged:
             self._on_unfinished(lines[-1][0], len(lines))
         return lines if damaged else []
 
     def _clear(self) -> None:
-        self.missing, self._lines, self._damaged = 0, [], False
+        self.missing, self._lines = 0, []
 
 
 def _raw_lines_back(descriptor: int, end: int) -> Iterator[tuple[int, bytes]]:
