@@ -32,7 +32,7 @@ from iterlog.lines import holds_record
 from iterlog.rotation.active import ActiveFile, SealLimits
 from iterlog.rotation.background import Background
 from iterlog.rotation.keeping import Keeper, Kept, Retention
-from iterlog.rotation.layout import is_set
+from iterlog.rotation.layout import is_set, misnamed_directory
 from iterlog.rotation.reading import SetReader, checked_number
 from iterlog.segments.packing import Codec
 
@@ -273,6 +273,16 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
                 url=self.url,
             )
 
+    def _refuse_misnamed(self) -> None:
+        try:
+            name = misnamed_directory(self._directory)
+        except OSError as error:
+            raise translated(error, self.url) from error
+        if name is not None:
+            raise ConfigError(
+                f"{name!r} is named like a file of a rotating set and is a directory; move it elsewhere", url=self.url
+            )
+
     def _check_place(self) -> None:
         try:
             mode = os.stat(self._directory).st_mode  # one look: another handle may be creating it
@@ -284,6 +294,7 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
             raise translated(error, self.url) from error
         if not stat.S_ISDIR(mode):
             raise ConfigError("a rotating set is a directory; what stands at this path is none", url=self.url)
+        self._refuse_misnamed()
         if not self._create and not is_set(self._directory):
             raise HistoryNotFoundError("there is no history in this directory", url=self.url)
 

@@ -87,7 +87,7 @@ def archive(
     if form is Format.JSON:
         Output().data(json_line(_as_json(done)))
     else:
-        chat(_in_words(done, dry_run=options["dry_run"]))
+        chat(_in_words(done, dry_run=options["dry_run"], emptied=options["delete_source"]))
 
 
 def _archive_many(
@@ -157,6 +157,8 @@ def _as_json(done: Archived) -> dict[str, object]:
         "plain_bytes": done.plain_bytes,
         "sha256": done.sha256 or None,
         "removed": done.removed,
+        "left": done.left,
+        "done_before": done.done_before,
     }
 
 
@@ -168,8 +170,15 @@ def _outcome_as_json(outcome: Outcome) -> dict[str, object]:
     return {**fields, "ok": False, "error": str(error), "exit_code": exit_code_of(error) if error else None}
 
 
-def _in_words(done: Archived, *, dry_run: bool) -> str:
-    if dry_run:
+def _in_words(done: Archived, *, dry_run: bool, emptied: bool) -> str:
+    if dry_run and not done.done_before:
         return f"{done.copied} of {done.lines} lines would be copied"
-    removed = "; the source was removed as asked" if done.removed else ""
-    return f"{done.lines} lines stand in {done.destination}, {done.copied} of them new, all verified{removed}"
+    stand = f"{done.lines} lines stand in {done.destination}"
+    if done.done_before:
+        return f"done before: {stand}, all verified, and the source is gone"
+    left = ""
+    if done.removed:
+        left = f"; {done.left} of them are left in the source" if done.left else "; the source was removed as asked"
+    elif emptied:
+        left = "; nothing was removed: appends, and the files of a set, are kept whole"
+    return f"{stand}, {done.copied} of them new, all verified{left}"

@@ -1,8 +1,9 @@
 """The file ``NAME.lock`` beside a history: who may write, who wrote last, which loop runs.
 
 It is never unlinked: that would split those who wait for it over two inodes. Its first 256 bytes are the note of the
-last writer, the next 256 the claim of a running loop, both JSON padded with spaces. The append lock is a ``flock`` on
-the whole file; the claim is a second lock, which lives as long as the handle of the loop that holds it.
+last writer, the next 256 the claim of a running loop, both JSON padded with spaces; behind them may stand where the
+history was moved to. The append lock is a ``flock`` on the whole file; the claim is a second lock, which lives as long
+as the handle of the loop that holds it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _OPEN_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _PART = 256
 _NOTE_AT = 0
 _CLAIM_AT = _PART
+_RECEIPT_AT = 2 * _PART
+_LONGEST_RECEIPT = 1 << 16
 _NUMBERS_END = 1 << 63
 _CLAIM_BYTE = 1 << 30  # far behind the content: the range lock of the claim covers this one byte
 _KEEPER_BYTE = _CLAIM_BYTE + 1
@@ -127,6 +130,23 @@ class LockFile:
         self._new = False
         if durable:
             os.fsync(self._descriptor)
+
+    def read_receipt(self) -> dict[str, Any]:
+        """Return what was noted when the history was moved away and removed here; empty when nothing was."""
+        return _decoded(os.pread(self._descriptor, _LONGEST_RECEIPT, _RECEIPT_AT))
+
+    def write_receipt(self, fields: dict[str, Any]) -> None:
+        """Note durably where the history went; only under the append lock, before it is removed here."""
+        data = _encode(fields) + b"\n"
+        if len(data) > _LONGEST_RECEIPT or os.pwrite(self._descriptor, data, _RECEIPT_AT) < len(data):
+            raise OSError(errno.ENOSPC, "the lock file was written in part")
+        os.ftruncate(self._descriptor, _RECEIPT_AT + len(data))
+        os.fsync(self._descriptor)
+
+    def clear_receipt(self) -> None:
+        """Forget where an earlier history went: another one begins; only under the append lock."""
+        if os.fstat(self._descriptor).st_size > _RECEIPT_AT:
+            os.ftruncate(self._descriptor, _RECEIPT_AT)
 
     def claim(self) -> None:
         """Claim the history for the loop that uses this handle; again is fine.
@@ -281,8 +301,12 @@ def _open_or_create(path: str) -> tuple[int, bool]:
 
 
 def _read_part(descriptor: int, offset: int) -> dict[str, Any]:
+    return _decoded(os.pread(descriptor, _PART, offset))
+
+
+def _decoded(data: bytes) -> dict[str, Any]:
     try:
-        fields = _decode(os.pread(descriptor, _PART, offset).strip(b" \n\0") or b"{}")
+        fields = _decode(data.strip(b" \n\0") or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return {}
     return fields if isinstance(fields, dict) else {}

@@ -32,6 +32,7 @@ from iterlog.files.machine import boot_id
 from iterlog.files.tail import check_all_lines, number_behind, put_in_order
 from iterlog.lines import iteration_of
 from iterlog.position import Durability, Position
+from iterlog.reader import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -279,6 +280,7 @@ class LogFile:
     # opening and catching up, still under the lock
 
     def _create(self) -> SyncGroup:
+        self._begin_anew()
         group = self._open(WRITE_FLAGS | CREATE_FLAGS)
         os.fsync(group.descriptor)
         sync_directory(self._directory)
@@ -287,6 +289,13 @@ class LogFile:
             self._note(-1)  # of a file that is gone
         self._size, self._next, self._noted_highest = 0, 0, -1
         return group
+
+    def _begin_anew(self) -> None:
+        self._lock.clear_receipt()
+        if self._group is not None:
+            logger.warning(
+                "%s: the history was moved or removed while this handle was open; a new one begins", self.url
+            )
 
     def _open(self, flags: int) -> SyncGroup:
         self._let_go()

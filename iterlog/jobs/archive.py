@@ -17,6 +17,7 @@ from iterlog.abilities import SupportsRotation
 from iterlog.errors import ConfigError, HistoryNotFoundError
 from iterlog.files.failures import translated
 from iterlog.jobs.copying import Overlap, Proof, copy, overlap_of
+from iterlog.jobs.receipts import Receipt, receipt_at
 from iterlog.position import START
 from iterlog.registry import find_backend, open_history
 from iterlog.url import HistoryURL
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iterlog.jobs.sources import Removable
+    from iterlog.position import Position
     from iterlog.store import HistoryStore
 
 _LOCAL = {"file", "jsonl", "rotating", "rotating+file"}
@@ -41,7 +43,9 @@ class Archived:
         copied: How many of them this run copied; with ``dry_run``, would copy.
         plain_bytes: Their bytes, uncompressed; 0 with ``dry_run``.
         sha256: The SHA-256 of these, read back from the destination; empty with ``dry_run``.
-        removed: Whether the source was removed, or shortened to its last records.
+        removed: Whether the source was removed, or lines at its beginning were.
+        left: How many lines the source holds now.
+        done_before: Whether an earlier run had done all of this, and this one only proved it again.
     """
 
     source: str
@@ -51,6 +55,8 @@ class Archived:
     plain_bytes: int
     sha256: str
     removed: bool
+    left: int
+    done_before: bool = False
 
 
 def archive(
@@ -81,6 +87,7 @@ def archive(
 
     Raises:
         ConfigError: The options contradict each other, or both are the same history.
+        HistoryNotFoundError: There is no source, nor was one archived to this destination and removed.
         ConflictError: The destination holds something else, or a loop runs on a history that would be changed.
         CorruptionError: The copy is not what the source holds, or the source has files that cannot be read and was to
             be removed; nothing was removed.
@@ -89,7 +96,11 @@ def archive(
     _check_options(keep_last, delete_source=delete_source)
     url = _destination_url(destination)
     _check_different(source, url)
-    with _opened_source(source, delete_source=delete_source) as history:
+    try:
+        opened_source = _opened_source(source, delete_source=delete_source)
+    except HistoryNotFoundError as error:
+        return _done_before(source, url, error)
+    with opened_source as history:
         if dry_run:
             return _planned(history, url)
         try:
@@ -100,7 +111,7 @@ def archive(
                     # Claimed: no loop runs on it now, and none begins before this ends.
                     opened.enter_context(open_history(source, create=False, on_damage="skip")).resume()
                 copied = opened.enter_context(open_history(url, **_destination_options(url, codec, level)))
-                return _Archival(history, copied, emptying, on_progress).run(keep_last)
+                return _Archival(history, copied, _place_of(url), emptying, on_progress).run(keep_last)
         except OSError as error:
             raise translated(error, history.url) from error
 
@@ -110,11 +121,13 @@ class _Archival:
         self,
         source: HistoryStore,
         destination: HistoryStore,
+        place: str,
         emptying: Removable | None,
         on_progress: Callable[[str, int], None],
     ) -> None:
         self._source = source
         self._destination = destination
+        self._place = place
         self._emptying = emptying
         self._on_progress = on_progress
 
@@ -129,13 +142,12 @@ class _Archival:
             with self._emptying.held():
                 until, late = copy(self._source, self._destination, until, self._copied)
                 proof.go_on(until, self._verified)
-                if keep_last is None:
-                    self._emptying.remove()
-                else:
-                    self._emptying.remove_before(proof.kept_from)
+                left = self._remove(self._emptying, proof, overlap.begins, keep_last)
             if late:
                 self._put_away()
             copied += late
+        else:
+            left = proof.lines
         return Archived(
             self._source.url,
             self._destination.url,
@@ -143,8 +155,18 @@ class _Archival:
             copied,
             proof.plain_bytes,
             proof.sha256,
-            self._emptying is not None,
+            removed=self._emptying is not None and (keep_last is None or left < proof.lines),
+            left=left,
         )
+
+    def _remove(self, emptying: Removable, proof: Proof, begins: Position, keep_last: int | None) -> int:
+        """Remove what is proven, as far as it is not to be kept; return how many lines are left."""
+        if keep_last is not None:
+            emptying.remove_before(proof.kept_from)
+            return sum(1 for _ in self._source.lines())
+        emptying.leave_receipt(Receipt(self._place, str(begins), proof.lines, proof.plain_bytes, proof.sha256))
+        emptying.remove()
+        return 0
 
     def _put_away(self) -> None:
         """Seal and compress, where the destination does that, so that what is proven is what will stand there."""
@@ -167,7 +189,35 @@ def _planned(source: HistoryStore, url: str | os.PathLike[str]) -> Archived:
             overlap = overlap_of(source, destination)
     except HistoryNotFoundError:
         overlap = Overlap(START, 0, START)
-    return Archived(source.url, str(HistoryURL.parse(url)), lines, lines - overlap.lines, 0, "", removed=False)
+    shown = str(HistoryURL.parse(url))
+    return Archived(source.url, shown, lines, lines - overlap.lines, 0, "", removed=False, left=lines)
+
+
+def _done_before(
+    source: str | os.PathLike[str], url: str | os.PathLike[str], missing: HistoryNotFoundError
+) -> Archived:
+    """Prove again what an earlier run did to a source that is gone; raise that it is missing when none did."""
+    path = _local_path(source)
+    receipt = receipt_at(path) if path is not None else None
+    if receipt is None:
+        raise missing
+    if receipt.archived_to != _place_of(url):
+        raise HistoryNotFoundError(
+            f"{missing.message}: it was archived to {receipt.archived_to!r} and removed", url=missing.url
+        )
+    with open_history(url, create=False, on_damage="skip") as destination:
+        receipt.check(destination)
+    return Archived(
+        str(HistoryURL.parse(source)),
+        destination.url,
+        receipt.lines,
+        0,
+        receipt.plain_bytes,
+        receipt.sha256,
+        removed=True,
+        left=0,
+        done_before=True,
+    )
 
 
 def _emptying(source: str | os.PathLike[str], history: HistoryStore) -> Removable:
@@ -216,9 +266,14 @@ def _check_options(keep_last: int | None, *, delete_source: bool) -> None:
 
 
 def _check_different(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
-    places = [_local_path(each) or str(HistoryURL.parse(each)) for each in (source, destination)]
+    places = [_place_of(source), _place_of(destination)]
     if places[0] == places[1]:
         raise ConfigError("source and destination are the same history; name another destination", url=places[0])
+
+
+def _place_of(url: str | os.PathLike[str]) -> str:
+    """Return what tells a history from others: its path without symbolic links, or its URL without options."""
+    return _local_path(url) or str(HistoryURL.parse(url))
 
 
 def _local_path(url: str | os.PathLike[str]) -> str | None:

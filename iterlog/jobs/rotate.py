@@ -24,7 +24,7 @@ from iterlog.files.lockfile import LockFile
 from iterlog.files.machine import network_file_system
 from iterlog.files.tail import put_in_order
 from iterlog.reader import logger
-from iterlog.rotation.layout import LOCK_NAME, is_set, plain_name
+from iterlog.rotation.layout import LOCK_NAME, is_set, misnamed_directory, plain_name
 from iterlog.url import HistoryURL
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _check_directory(path: str, target: str, url: str) -> None:
 
 
 def _turned_before(path: str, target: str, directory: str | os.PathLike[str] | None, url: str) -> Rotated:
-    if not is_set(target):
+    if not is_set(target) or misnamed_directory(target) is not None:
         raise ConfigError("what stands at this path is a directory, and no history", url=url)
     if directory is not None and os.path.realpath(directory) != target:
         raise ConfigError(f"the path is a rotating set already, at {target!r}", url=url)

@@ -25,6 +25,7 @@ from iterlog.rotation.layout import LOCK_NAME, read_listing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from iterlog.jobs.receipts import Receipt
     from iterlog.position import Position
     from iterlog.reports import Dropped
     from iterlog.store import HistoryStore
@@ -43,18 +44,22 @@ class Removable(ABC):
     def __init__(self, path: str, history: HistoryStore) -> None:
         self._path = path
         self._history = history
+        self._lock = LockFile(self._lock_path(), history.url)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Keep appends out for the length of a block."""
         with contextlib.ExitStack() as held:
             self._keep_others_out(held)
-            lock = LockFile(self._lock_path(), self._history.url)
-            held.callback(lock.close)
-            lock.acquire()
-            held.callback(lock.release)
+            held.callback(self._lock.close)
+            self._lock.acquire()
+            held.callback(self._lock.release)
             self._check()
             yield
+
+    def leave_receipt(self, receipt: Receipt) -> None:
+        """Note durably, beside the source, where all of it stands now; only while `held`, before it is removed."""
+        self._lock.write_receipt(receipt.fields())
 
     @abstractmethod
     def remove(self) -> None:

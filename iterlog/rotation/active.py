@@ -140,6 +140,7 @@ class ActiveFile(LogFile):
 
     def _create(self) -> SyncGroup:
         """Create the first file of a set, or the one behind sealed files that came without one."""
+        self._begin_anew()
         group = self._open_new()
         self._lines, self._counted, self._began_at = 0, 0, None
         note = self._lock.read_note()

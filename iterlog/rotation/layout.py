@@ -113,6 +113,18 @@ def is_set(path: str) -> bool:
     return any(_PLAIN.fullmatch(name) or _SEALED.fullmatch(name) for name in os.listdir(path))
 
 
+def misnamed_directory(path: str) -> str | None:
+    """Return the name of a directory that stands where a file of the set would; None when there is none."""
+    with os.scandir(path) as entries:
+        for entry in entries:
+            ours = entry.name == LOCK_NAME or any(
+                pattern.fullmatch(entry.name) for pattern in (_PLAIN, _SEALED, _TEMPORARY)
+            )
+            if ours and entry.is_dir():
+                return entry.name
+    return None
+
+
 def read_listing(path: str) -> Listing:
     """List a directory and choose the files that make the history.
 

@@ -43,6 +43,10 @@ def test_archive_one(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
     assert _lines(path) == before[-2:]
     assert _lines(tmp_path / "archive") == before
+    done = json.loads(
+        call("archive", "--json", "--delete-source", "--keep-last", "2", path, tmp_path / "archive").stdout
+    )
+    assert (done["removed"], done["left"]) == (False, 2)
 
 
 def test_archive_says_what_it_would_do(tmp_path: Path) -> None:
@@ -72,6 +76,46 @@ def test_archive_errors_are_one_line(tmp_path: Path) -> None:
         assert done.returncode == code, done.stderr
         assert done.stderr.count(b"\n") == 1
         assert done.stdout == b""
+
+
+SET_NAMES = [
+    "000000000000.jsonl",
+    "000000000000-000000000002.jsonl.zst",
+    ".000000000000-000000000009.jsonl.gz.tmp",
+    "lock",
+]
+
+
+@pytest.mark.parametrize("name", SET_NAMES)
+def test_a_directory_named_like_a_file_of_a_set(tmp_path: Path, name: str) -> None:
+    """Reading it, archiving to or from it, and rotating is wrong usage, told in one line; nothing is written."""
+    path = make_history(tmp_path / "run.jsonl", 3)
+    (tmp_path / "set" / name).mkdir(parents=True)
+    wrong: list[list[object]] = [
+        ["archive", path, tmp_path / "set"],
+        ["archive", "--delete-source", f"rotating://{tmp_path}/set", tmp_path / "out"],
+        ["show", f"rotating://{tmp_path}/set"],
+        ["rotate", tmp_path / "set"],
+    ]
+    for words in wrong:
+        done = run(*words)
+        assert done.returncode == ExitCode.USAGE, done.stderr
+        assert done.stderr.count(b"\n") == 1
+        assert name.encode() in done.stderr or words[0] == "rotate"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["run.jsonl", "run.jsonl.lock", "set"]
+    assert [each.name for each in (tmp_path / "set").iterdir()] == [name]
+
+
+def test_a_finished_job_says_so(tmp_path: Path) -> None:
+    """Run again after its end, the command says that it was done before and succeeds; a person is told in words."""
+    path = make_history(tmp_path / "run.jsonl", 20)
+    words = ("archive", "--delete-source", path, tmp_path / "archive")
+    assert json.loads(call(*words, "--json").stdout)["done_before"] is False
+    assert json.loads(call(*words, "--json").stdout)["done_before"] is True
+    assert "done before" in run_on_terminal(*words)[1]
+    batch = make_history(tmp_path / "batch.jsonl", 20)
+    code, text = run_on_terminal("archive", "--delete-source", "--keep-last", 2, batch, tmp_path / "kept")
+    assert (code, "nothing was removed" in text) == (0, True)
 
 
 def test_archive_many(tmp_path: Path) -> None:

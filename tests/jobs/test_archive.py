@@ -261,3 +261,88 @@ def test_an_empty_history_is_archived_as_one(tmp_path: Path) -> None:
     (tmp_path / "run.jsonl").touch()
     done = archive(tmp_path / "run.jsonl", tmp_path / "archive", delete_source=True)
     assert (done.lines, done.removed) == (0, True)
+
+
+@pytest.mark.parametrize("kind", ["file", "set"])
+def test_what_cannot_be_cut_is_not_called_removed(tmp_path: Path, kind: str) -> None:
+    """When the kept records stand in one append, or one file of a set, with all others, nothing is said to be gone."""
+    path = tmp_path / "run.jsonl"
+    with iterlog.open_history(path) as history:
+        history.extend({"code": "x", "metrics": {}, "feedback": ""} for _ in range(20))
+    source: object = path
+    if kind == "set":
+        archive(path, f"rotating://{tmp_path}/set?max_records=1000")
+        with iterlog.open_history(tmp_path / "set") as history:
+            history.save(code="x", metrics={}, feedback="")
+        source = tmp_path / "set"
+    before = lines_of(source)
+    done = archive(source, tmp_path / "archive", delete_source=True, keep_last=2)  # type: ignore[arg-type]  # a path
+    assert (done.removed, done.left, lines_of(source)) == (False, len(before), before)
+    append_to(source, 3)
+    done = archive(source, tmp_path / "archive", delete_source=True, keep_last=3)  # type: ignore[arg-type]  # a path
+    assert (done.removed, done.left) == ((True, 3) if kind == "file" else (True, 4))
+    assert len(lines_of(source)) == done.left
+
+
+@pytest.mark.parametrize("kind", ["archive", "archive.jsonl"])
+@pytest.mark.parametrize("source_kind", ["file", "set"])
+def test_a_finished_job_is_known_again(source: Path, tmp_path: Path, kind: str, source_kind: str) -> None:
+    """Started again after its end it says so, having proven the copy again, and changes nothing."""
+    where = source
+    if source_kind == "set":
+        archive(source, tmp_path / "set")
+        where = tmp_path / "set"
+    first = archive(where, tmp_path / kind, delete_source=True)
+    for dry_run in (False, True):
+        again = archive(where, tmp_path / "x" / ".." / kind, delete_source=True, dry_run=dry_run)
+        assert (again.done_before, again.copied, again.removed, again.left) == (True, 0, True, 0)
+        assert (again.lines, again.plain_bytes, again.sha256) == (first.lines, first.plain_bytes, first.sha256)
+    with pytest.raises(iterlog.HistoryNotFoundError, match="archived to"):
+        archive(where, tmp_path / "elsewhere", delete_source=True)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_finished_job_whose_copy_is_gone(source: Path, tmp_path: Path) -> None:
+    """A copy that was removed, cut or changed since is no finished job."""
+    archive(source, tmp_path / "a.jsonl", delete_source=True)
+    whole = (tmp_path / "a.jsonl").read_bytes()
+    for broken in (whole[: whole.rindex(b"\n", 0, -1) + 1], whole.replace(b"f11", b"f12"), b""):
+        (tmp_path / "a.jsonl").write_bytes(broken)
+        with pytest.raises(iterlog.CorruptionError):
+            archive(source, tmp_path / "a.jsonl", delete_source=True)
+    (tmp_path / "a.jsonl").unlink()
+    with pytest.raises(iterlog.HistoryNotFoundError):
+        archive(source, tmp_path / "a.jsonl", delete_source=True)
+
+
+def test_a_new_history_in_the_old_place_is_another_one(source: Path, tmp_path: Path) -> None:
+    """Once something was appended in the archived file's place, a finished job is no longer spoken of."""
+    archive(source, tmp_path / "archive", delete_source=True)
+    with iterlog.open_history(source) as history:
+        history.save(code=None, metrics={}, feedback="")
+    with pytest.raises(iterlog.ConflictError):
+        archive(source, tmp_path / "archive", delete_source=True)
+    source.unlink()
+    with pytest.raises(iterlog.HistoryNotFoundError):
+        archive(source, tmp_path / "archive", delete_source=True)
+
+
+@pytest.mark.parametrize("kind", ["file", "set"])
+def test_an_idle_handle_is_told_that_its_history_went(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    """Its next append begins a new history, loses nothing, and says so once."""
+    where: object = source
+    if kind == "set":
+        archive(source, tmp_path / "set")
+        where = tmp_path / "set"
+    before = lines_of(where)
+    with iterlog.open_history(where) as idle:  # type: ignore[arg-type]  # a path
+        idle.save(code="idle", metrics={}, feedback="", iteration=5000)
+        archive(where, tmp_path / "archive", delete_source=True)  # type: ignore[arg-type]  # a path
+        caplog.clear()
+        idle.save(code="idle", metrics={}, feedback="", iteration=5001)
+        idle.save(code="idle", metrics={}, feedback="", iteration=5002)
+        assert [record.getMessage().count("removed while") for record in caplog.records] == [1]
+        assert [record.iteration for record in idle] == [5001, 5002]
+    assert len(lines_of(tmp_path / "archive")) == len(before) + 1
