@@ -138,8 +138,8 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
         first = checked_number(start, self.url)
         if not first:
             self._damaged_parts.clear()  # all of them are looked at again
-        for number, line in self._reader.forward(first):
-            yield Position.of(number), line
+        for numbers, lines in self._reader.forward(first):
+            yield from zip(map(Position, zip(numbers, strict=True)), lines, strict=True)
 
     def _scan_back(self) -> Iterator[tuple[Position, bytes]]:
         for number, line in self._reader.backward():

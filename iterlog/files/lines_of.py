@@ -131,7 +131,7 @@ def lines_forward(
         end: The offset behind a newline.
         on_unfinished: Called with the offset behind an append that is not whole and the number of its lines.
     """
-    waiting = _Waiting(on_unfinished)
+    waiting = WaitingLines(on_unfinished)
     # The buffered reader splits lines in C: three times as fast as reading blocks and splitting them.
     with open(descriptor, "rb", buffering=_BLOCK, closefd=False) as file:
         file.seek(start)
@@ -160,20 +160,16 @@ def whole_appends(
             CorruptionError, the lines of an append that it cuts short come before it: they were whole once.
         on_unfinished: As for `lines_forward`.
     """
-    waiting = _Waiting(on_unfinished)
+    waiting = WaitingLines(on_unfinished)
     try:
-        for offset, line in lines:
-            if waiting.missing or MORE_KEY in line[MORE_WINDOW:] or line[-1] == CANCEL:
-                yield from waiting.joined_by(offset, line)
-            else:
-                yield offset, line
+        yield from waiting.passed(lines)
     except CorruptionError:
         yield from waiting.broken_off(by_damage=True)
         raise
     yield from waiting.broken_off()
 
 
-class _Waiting:
+class WaitingLines:
     """The lines of an append of several records until the last of them has come.
 
     Attributes:
@@ -184,6 +180,14 @@ class _Waiting:
         self.missing = 0
         self._lines: list[tuple[int, bytes]] = []
         self._on_unfinished = on_unfinished
+
+    def passed(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        """Take lines of the file; yield those that are ready to be seen."""
+        for offset, line in lines:
+            if self.missing or MORE_KEY in line[MORE_WINDOW:] or line[-1] == CANCEL:
+                yield from self.joined_by(offset, line)
+            else:
+                yield offset, line
 
     def joined_by(self, offset: int, line: bytes) -> list[tuple[int, bytes]]:
         """Take the next line of the file; return those that are ready to be seen."""

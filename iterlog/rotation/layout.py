@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
@@ -28,6 +29,9 @@ _SEALED = re.compile(rf"(\d{{{_DIGITS}}})-(\d{{{_DIGITS}}})\.jsonl\.(zst|gz)", r
 _TEMPORARY = re.compile(rf"\.\d{{{_DIGITS}}}-\d{{{_DIGITS}}}\.jsonl\.(zst|gz)(\.footer)?\.tmp", re.ASCII)
 _CODEC_OF = {"zst": "zstd", "gz": "gzip"}
 _SUFFIX_OF = {codec: suffix for suffix, codec in _CODEC_OF.items()}
+
+
+_FIRST = itemgetter(0)
 
 
 class Part(NamedTuple):
@@ -82,10 +86,11 @@ class Listing:
 
     def holding(self, number: int) -> int | None:
         """Return the index of the part that holds a line, or will; None when it is in none."""
-        for index, part in enumerate(self.parts):
-            if part.first <= number and (part.end is None or number < part.end):
-                return index
-        return None
+        index = bisect_right(self.parts, number, key=_FIRST) - 1
+        if index < 0:
+            return None
+        end = self.parts[index].end
+        return index if end is None or number < end else None
 
 
 def plain_name(first: int) -> str:

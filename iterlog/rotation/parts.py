@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from iterlog.errors import CorruptionError
@@ -16,10 +17,13 @@ from iterlog.segments.segment import SealedSegment
 from iterlog.segments.source import FileSource, blocks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from iterlog.rotation.layout import Part
     from iterlog.segments.footer import SegmentFooter
+
+_BLOCK = 1 << 18
+"""How many bytes of a plain file's lines are given at a time, one line more than that at most."""
 
 
 class PartReader:
@@ -64,24 +68,27 @@ class PartReader:
 
     def part_forward(self, part: Part, start: int) -> Iterator[tuple[int, bytes]]:
         """Yield a file's lines behind a number, oldest first, each with its number; damage is told, not raised."""
+        return chain.from_iterable(zip(*block, strict=True) for block in self.part_blocks(part, start))
+
+    def part_blocks(self, part: Part, start: int) -> Iterator[tuple[Sequence[int], list[bytes]]]:
+        """Yield what `part_forward` yields, many lines at a time, after their numbers."""
         number = part.first
         with self.opened(part) as descriptor:
-            if part.codec is None:
-                end = last_append(descriptor)[2]
-                lines = lines_forward(descriptor, 0, end, _ignore)
-            else:
-                lines = SealedSegment(FileSource(descriptor)).lines()
             try:
-                for _, line in lines:
-                    number += 1
-                    if part.end is not None and number > part.end:
+                for lines in _blocks_of(part, descriptor):
+                    reached = number + len(lines)
+                    end = reached if part.end is None else min(reached, part.end)
+                    if end > max(number, start):
+                        skipped = max(start - number, 0)
+                        yield range(number + skipped + 1, end + 1), lines[skipped : end - number]
+                    if end < reached:
                         # A damaged byte that became a newline moves the lines behind it: none of them is left out.
-                        if number == part.end + 1:
-                            self._on_damage(part.end, f"{part.name} holds more lines than its name says")
-                        if start < part.end:
-                            yield part.end, line
-                    elif number > start:
-                        yield number, line
+                        if number <= end:
+                            self._on_damage(end, f"{part.name} holds more lines than its name says")
+                        if start < end:
+                            surplus = lines[max(end - number, 0) :]
+                            yield [end] * len(surplus), surplus
+                    number = reached
             except CorruptionError as error:
                 self._on_damage(part.end or number, f"{part.name} is damaged behind line {number:,}: {error.message}")
                 return
@@ -102,7 +109,7 @@ class PartReader:
                 count = count_lines(descriptor, 0, end)
                 lines = lines_back(descriptor, end)
             else:
-                held = [line for _, line in self.part_forward(part, part.first)]
+                held = [line for _, block in self.part_blocks(part, part.first) for line in block]
                 count = len(held)
                 lines = ((0, line) for line in reversed(held))
             for number, (_, line) in zip(range(part.first + count, part.first, -1), lines, strict=False):
@@ -116,6 +123,24 @@ class PartReader:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _blocks_of(part: Part, descriptor: int) -> Iterator[list[bytes]]:
+    """Yield the lines of a file, many at a time."""
+    if part.codec is not None:
+        for block in SealedSegment(FileSource(descriptor)).blocks():
+            yield block.lines
+        return
+    lines: list[bytes] = []
+    size = 0
+    for _, line in lines_forward(descriptor, 0, last_append(descriptor)[2], _ignore):
+        lines.append(line)
+        size += len(line)
+        if size > _BLOCK:
+            yield lines
+            lines, size = [], 0
+    if lines:
+        yield lines
 
 
 def _ignore(_offset: int, _count: int) -> None:

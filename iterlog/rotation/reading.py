@@ -25,7 +25,7 @@ from iterlog.segments.segment import SealedSegment
 from iterlog.segments.source import FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from iterlog.reports import FaultKind
     from iterlog.segments.footer import SegmentFooter
@@ -80,32 +80,39 @@ class SetReader(PartReader):
         except OSError as error:
             raise translated(error, self.url) from error
 
-    def forward(self, start: int) -> Iterator[tuple[int, bytes]]:
-        """Yield the lines behind a number, oldest first, each with its number.
+    def forward(self, start: int) -> Iterator[tuple[Sequence[int], list[bytes]]]:
+        """Yield the lines behind a number, oldest first, many at a time, after their numbers.
 
         Raises:
             CorruptionError: The set ends before ``start``, or a file is missing.
         """
         number = start
         vanished = 0
+        listing, is_fresh = self.listing(), True
         while True:
-            part = self._part_behind(number, self.listing())
+            part = self._part_behind(number, listing)
+            if not is_fresh and (part is None or part.end is None):
+                # What was the active file may have others behind it by now.
+                listing, is_fresh = self.listing(), True
+                continue
             if part is None:
                 return
             number = max(number, part.first)
             try:
-                for number, line in self.part_forward(part, number):  # noqa: B020 - goes on from the last one
-                    yield number, line
+                for numbers, lines in self.part_blocks(part, number):
+                    number = numbers[-1]
+                    yield numbers, lines
             except FileNotFoundError as error:
                 vanished += 1
                 if vanished > _MOST_VANISHED:
                     raise translated(error, self.url) from error
+                listing, is_fresh = self.listing(), True
                 continue
             except OSError as error:
                 raise translated(error, self.url) from error
             if part.end is None:
                 return
-            number, vanished = part.end, 0
+            number, vanished, is_fresh = part.end, 0, False
 
     def backward(self) -> Iterator[tuple[int, bytes]]:
         """Yield all lines, newest first, each with its number."""

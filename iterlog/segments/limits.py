@@ -76,10 +76,14 @@ class Budget:
         """
         self.check_line(size)
         self.lines += lines
-        if self.lines > FREE_LINES + self.packed:
+        if not self.has_room_for(0):
             raise BeyondLimitsError(
                 f"{self.packed:,} compressed bytes hold {self.lines:,} lines; no records become so small"
             )
+
+    def has_room_for(self, lines: int) -> bool:
+        """Whether so many lines may come."""
+        return self.lines + lines <= FREE_LINES + self.packed
 
     @staticmethod
     def check_line(size: int) -> None:

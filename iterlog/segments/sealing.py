@@ -11,7 +11,7 @@ from iterlog.segments.build import build_footer
 from iterlog.segments.footer import PACKED_END, SegmentFooter, footer_bytes, read_footer
 from iterlog.segments.limits import BeyondLimitsError, Budget
 from iterlog.segments.packing import Codec, packing_of, unpacked
-from iterlog.segments.splitting import split_lines
+from iterlog.segments.splitting import split_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -104,7 +104,7 @@ def verify_sealed(source: Source, sha256: str, size: int) -> None:
             digest.update(chunk)
             yield chunk
 
-    for _ in split_lines(digested(), budget):
+    for _ in split_blocks(digested(), budget):
         pass
     if (digest.hexdigest(), budget.plain) != (sha256, size):
         raise CorruptionError("the sealed segment does not give back the plain bytes it was made of; seal it again")

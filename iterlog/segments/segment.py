@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from iterlog.errors import ConfigError, CorruptionError
@@ -12,13 +12,14 @@ from iterlog.segments.build import build_footer
 from iterlog.segments.footer import read_footer
 from iterlog.segments.limits import Budget
 from iterlog.segments.packing import unpacked
-from iterlog.segments.splitting import split_lines
+from iterlog.segments.splitting import split_blocks, split_lines, whole_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from iterlog.segments.footer import SegmentFooter
     from iterlog.segments.source import Source
+    from iterlog.segments.splitting import LineBlock
 
 WINDOW_BACK = 1 << 26
 """How many bytes of lines are kept in memory while reading backwards; a longer segment is decoded once per window."""
@@ -73,7 +74,14 @@ class SealedSegment:
             ConfigError: No line ends at ``start``.
             CorruptionError: The segment is damaged, ends before ``start``, or would cost too much.
         """
-        return whole_appends(self._lines_from(start), on_unfinished)
+        if start:
+            return whole_appends(self._lines_from(start), on_unfinished)
+        return chain.from_iterable(zip(block.stops, block.lines, strict=True) for block in self.blocks(on_unfinished))
+
+    def blocks(self, on_unfinished: Callable[[int, int], None] = _ignore) -> Iterator[LineBlock]:
+        """Yield what `lines` yields, many lines at a time: several times as fast; raises what `lines` raises."""
+        budget = Budget()
+        return whole_blocks(split_blocks(unpacked(self._source, budget), budget), on_unfinished)
 
     def lines_back(self, on_damage: Callable[[CorruptionError], None] | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield what `lines` yields, newest first.
@@ -113,19 +121,18 @@ class SealedSegment:
             IndexError: There are not so many.
             CorruptionError: The segment is damaged.
         """
-        lines = self.lines()
-        found = next(islice(lines, number, None), None)
-        deque(lines, maxlen=0)  # to the end: the checksum stands there
+        found, before = None, 0
+        for block in self.blocks():  # to the end: the checksum stands there
+            if before <= number < before + len(block.lines):
+                found = block.lines[number - before]
+            before += len(block.lines)
         if found is None:
             raise IndexError(f"the segment has no line {number}")
-        return found[1]
+        return found
 
     def _lines_from(self, start: int) -> Iterator[tuple[int, bytes]]:
         budget = Budget()
         lines = split_lines(unpacked(self._source, budget), budget)
-        if not start:
-            yield from lines
-            return
         stop = 0
         for stop, line in lines:
             if stop > start:

@@ -70,12 +70,14 @@ class Cursor:
         self._source = source
         self._block = b""
         self._block_start = 0
+        self._holds_end = False
 
     def peek(self, length: int) -> bytes:
         """Return the next bytes, at most `BLOCK`, without moving; fewer only at the end."""
         start = self.offset - self._block_start
-        if start + length > len(self._block):
+        if start + length > len(self._block) and (start > len(self._block) or not self._holds_end):
             self._block, self._block_start, start = self._source.read_at(self.offset, BLOCK), self.offset, 0
+            self._holds_end = len(self._block) < BLOCK
         return self._block[start : start + length]
 
     def move(self, length: int) -> None:
