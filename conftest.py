@@ -1,4 +1,4 @@
-"""README's Python blocks run as tests, in order, in an empty directory."""
+"""README's Python blocks run as tests, in order, in an empty directory; the object stores are fixtures everywhere."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
+
+pytest_plugins = ["servers.fixtures"]
 
 
 def _enter_empty_directory(namespace: dict[str, Any]) -> None:
