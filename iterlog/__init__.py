@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOMES = {
+    "SupportsClaim": "abilities",
+    "SupportsFence": "abilities",
+    "SupportsNumbering": "abilities",
     "SupportsRotation": "abilities",
+    "SupportsSegments": "abilities",
+    "AccessDeniedError": "errors",
     "CorruptionError": "errors",
     "ConfigError": "errors",
     "ConflictError": "errors",
@@ -50,13 +55,16 @@ _HOMES = {
     "Kept": "rotation.keeping",
     "SegmentFooter": "segments.footer",
     "HistoryStore": "store",
-    "SupportsClaim": "store",
-    "SupportsNumbering": "store",
     "HistoryURL": "url",
 }
 
 if TYPE_CHECKING:
+    from iterlog.abilities import SupportsClaim as SupportsClaim
+    from iterlog.abilities import SupportsFence as SupportsFence
+    from iterlog.abilities import SupportsNumbering as SupportsNumbering
     from iterlog.abilities import SupportsRotation as SupportsRotation
+    from iterlog.abilities import SupportsSegments as SupportsSegments
+    from iterlog.errors import AccessDeniedError as AccessDeniedError
     from iterlog.errors import ConfigError as ConfigError
     from iterlog.errors import ConflictError as ConflictError
     from iterlog.errors import CorruptionError as CorruptionError
@@ -88,8 +96,6 @@ if TYPE_CHECKING:
     from iterlog.rotation.keeping import Kept as Kept
     from iterlog.segments.footer import SegmentFooter as SegmentFooter
     from iterlog.store import HistoryStore as HistoryStore
-    from iterlog.store import SupportsClaim as SupportsClaim
-    from iterlog.store import SupportsNumbering as SupportsNumbering
     from iterlog.url import HistoryURL as HistoryURL
 
 __all__ = sorted({*_HOMES, "__version__"})  # noqa: PLE0605 - the table above is the one list

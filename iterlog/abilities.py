@@ -1,7 +1,6 @@
 """What some stores can do beyond appending and reading, found by ``isinstance``.
 
-The abilities that appending and resuming need, `iterlog.SupportsNumbering` and `iterlog.SupportsClaim`, stand beside
-`iterlog.HistoryStore`; these here are for whole-history work.
+The first three are for loops that append and resume, the others for whole-history work.
 """
 
 from __future__ import annotations
@@ -10,21 +9,55 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from iterlog.position import Position
+    from iterlog.position import Durability, Position
     from iterlog.rotation.keeping import Kept
     from iterlog.segments.footer import SegmentFooter
 
-__all__ = ["SupportsRotation"]
+__all__ = ["SupportsClaim", "SupportsFence", "SupportsNumbering", "SupportsRotation", "SupportsSegments"]
 
 
-class SupportsRotation(ABC):
-    """A store made of sealed parts and one that is appended to.
+class SupportsNumbering(ABC):
+    """A store that can hand out iteration numbers, to any number of writers, none of them twice."""
 
-    What these methods do changes no record's position. A part is a step: what was yielded is done, whatever becomes of
-    the rest, and whoever comes next goes on from there.
-    """
+    @abstractmethod
+    def _append_numbered(self, make: Callable[[int], Sequence[bytes]], durability: Durability) -> Position:
+        """Append ``make(n)``, ``n`` being the first free number, with no other append coming between.
+
+        ``make`` may be called again with another number until the append succeeds.
+        """
+
+
+class SupportsClaim(ABC):
+    """A store that can be claimed by one running loop at a time."""
+
+    @abstractmethod
+    def _claim(self) -> None:
+        """Claim the history for this handle until it is closed or its process ends; again by the same handle is fine.
+
+        Raises:
+            ConflictError: Another handle holds the claim; the message names the process, the host and since when.
+        """
+
+
+class SupportsFence(ABC):
+    """A store where a loop takes the history over from the one before it, which may still run on another machine."""
+
+    @abstractmethod
+    def _take_over(self) -> None:
+        """Make sure that no handle that took the history over before this one stores anything more.
+
+        An append of such a handle raises ConflictError from now on. Again by the same handle is fine. Appends of
+        handles that never took it over go on.
+
+        Raises:
+            ConflictError: Another handle took it over since this one did.
+        """
+
+
+class SupportsSegments(ABC):
+    """A store whose older records stand in sealed segments, each with an index of its metrics."""
 
     @property
     @abstractmethod
@@ -38,6 +71,26 @@ class SupportsRotation(ABC):
         Raises:
             CorruptionError: A part without a footer is damaged, so that none can be made.
         """
+
+    @abstractmethod
+    def compact(self, *, recompress: bool = False, dry_run: bool = False) -> Iterator[Kept]:
+        """Merge small sealed parts, and give footers to those without; yield each new part when it is done.
+
+        Args:
+            recompress: Rewrite every sealed part at this history's codec and level.
+            dry_run: Only say what would be done.
+
+        Raises:
+            UnsupportedOperationError: Another process is at it.
+        """
+
+
+class SupportsRotation(SupportsSegments):
+    """A store made of sealed parts and one that is appended to.
+
+    What these methods do changes no record's position. A part is a step: what was yielded is done, whatever becomes of
+    the rest, and whoever comes next goes on from there.
+    """
 
     @abstractmethod
     def seal(self) -> bool:
@@ -61,16 +114,4 @@ class SupportsRotation(ABC):
 
         Args:
             dry_run: Only say what would be removed.
-        """
-
-    @abstractmethod
-    def compact(self, *, recompress: bool = False, dry_run: bool = False) -> Iterator[Kept]:
-        """Merge small sealed parts, and give footers to those without; yield each new part when it is done.
-
-        Args:
-            recompress: Rewrite every sealed part at this history's codec and level.
-            dry_run: Only say what would be done.
-
-        Raises:
-            UnsupportedOperationError: Another process is at it.
         """

@@ -8,6 +8,7 @@
     ├── HistoryClosedError (ValueError)       open the history again
     ├── ConflictError                         someone else is first; nothing was written; read again
     ├── UnavailableError (OSError)            nothing was written; safe to retry
+    │   └── AccessDeniedError (PermissionError)    give other credentials, then retry
     ├── WriteUncertainError (OSError)         may have been written; read before retrying
     ├── CorruptionError                       stored bytes are damaged; carries the position
     └── UnsupportedOperationError             this backend never can
@@ -100,6 +101,10 @@ class HistoryNotFoundError(_StorageError, FileNotFoundError):
 
 class UnavailableError(_StorageError):
     """The storage refused or is away; nothing was written; the same call may be made again."""
+
+
+class AccessDeniedError(UnavailableError, PermissionError):
+    """The storage refuses these credentials, or does not allow them this; nothing was written."""
 
 
 class WriteUncertainError(_StorageError):

@@ -36,12 +36,14 @@ __all__ = [
     "encode_body",
     "finish_line",
     "finish_lines",
+    "has_checksum",
     "holds_record",
     "is_whole_append",
     "iteration_of",
     "lines_to_follow",
     "salvage",
     "stored_hash_differs",
+    "with_checksum",
 ]
 
 MORE_KEY = b',"_more":'
@@ -115,7 +117,17 @@ def finish_line(iteration: int, body: bytes, more: int = 0) -> bytes:
             body,
         )
     )
+    return with_checksum(head)
+
+
+def with_checksum(head: bytes) -> bytes:
+    """Return the line that begins with some bytes of a JSON object: the same with the checksum as its last field."""
     return b'%b,"crc":"%08x"}' % (head, _crc32(head))
+
+
+def has_checksum(line: bytes) -> bool:
+    """Whether a line ends with the checksum of what stands before it."""
+    return line[-_CRC_SIZE:-10] == _CRC_KEY and b"%08x" % _crc32(memoryview(line)[:-_CRC_SIZE]) == line[-10:-2]
 
 
 def finish_lines(bodies: Sequence[tuple[int, bytes]]) -> list[bytes]:
@@ -161,7 +173,7 @@ def salvage(line: bytes) -> IterationRecord | None:
 
 def holds_record(line: bytes) -> bool:
     """Whether `decode_line` or `salvage` would give a record; cheaper than they are for lines with a checksum."""
-    if line[-_CRC_SIZE:-10] == _CRC_KEY and b"%08x" % _crc32(memoryview(line)[:-_CRC_SIZE]) == line[-10:-2]:
+    if has_checksum(line):
         return True
     try:
         decode_line(line)

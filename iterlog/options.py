@@ -61,7 +61,8 @@ def resolve_options(
     """Return a value for every declared option.
 
     Args:
-        declared: The backend's options by name.
+        declared: The backend's options by name. One named ``fs.*`` takes every option whose name begins with ``fs.``,
+            as a mapping of the rest of their names; its value is named ``fs``.
         keywords: What the caller gave to ``open_history``; wins over the query.
         query: What the URL's query gives, as text; wins over the environment.
         url: The URL without credentials, for messages.
@@ -70,11 +71,17 @@ def resolve_options(
         ConfigError: An option is unknown, or a value is not accepted.
     """
     for name in (*keywords, *query):
-        if name not in declared:
+        if name not in declared and f"{name.partition('.')[0]}.*" not in declared:
             raise ConfigError(f"unknown option {name!r}{suggestion(name, declared)}", url=url)
     values = {}
     for name, option in declared.items():
         given: object
+        if name.endswith(".*"):
+            group = name.removesuffix("*")
+            both: dict[str, object] = {**query, **keywords}
+            members = {each.removeprefix(group): value for each, value in both.items() if each.startswith(group)}
+            values[name.removesuffix(".*")] = _parsed(name, option, members, url)
+            continue
         if name in keywords:
             given = keywords[name]
         elif name in query:
@@ -84,11 +91,15 @@ def resolve_options(
         else:
             values[name] = option.default
             continue
-        try:
-            values[name] = option.parse(given)
-        except ValueError as error:
-            raise ConfigError(f"option {name!r} {error}", url=url) from None
+        values[name] = _parsed(name, option, given, url)
     return values
+
+
+def _parsed(name: str, option: Option, given: object, url: str) -> Any:
+    try:
+        return option.parse(given)
+    except ValueError as error:
+        raise ConfigError(f"option {name!r} {error}", url=url) from None
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

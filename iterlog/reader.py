@@ -96,6 +96,10 @@ class HistoryReader(ABC):
         """Yield what `_scan` yields, newest first."""
         return iter(list(self._scan(START))[::-1])
 
+    def _scan_last(self, count: int) -> Iterator[tuple[Position, bytes]]:  # noqa: ARG002 - for who can make use of it
+        """Yield what `_scan_back` yields, to a caller who most likely stops after so many lines."""
+        return self._scan_back()
+
     def _scan_for(self, iteration: int) -> Iterator[tuple[Position, bytes]]:
         """Yield, newest first, every line that may hold a record with a number; others may come, too."""
         wanted = b'{"iteration":%d,' % iteration
@@ -107,6 +111,10 @@ class HistoryReader(ABC):
     def _count(self) -> int:
         """Return how many records `read` yields."""
         return sum(1 for _, line in self._scan(START) if holds_record(line))
+
+    def _pause(self, poll_s: float, idle_s: float) -> float:  # noqa: ARG002 - for stores where a look costs money
+        """Return how long `follow` waits before its next look, after so many seconds without a new record."""
+        return poll_s
 
     def _unread(self) -> Iterable[Fault]:
         """Return what `_scan` passes over: appends that are not whole."""
@@ -184,7 +192,9 @@ class HistoryReader(ABC):
         """Return the last ``n`` records, oldest first; raises what `read` raises."""
         if n < 0:
             raise ConfigError(f"tail takes a number from 0 on, not {n}", url=self.url)
-        return list(islice(reversed(self), n))[::-1]
+        self._check_open()
+        newest_first = (record for _, record in self._decoded(self._scan_last(n)) if record is not None)
+        return list(islice(newest_first, n))[::-1]
 
     @final
     def last(self) -> IterationRecord | None:
@@ -208,7 +218,7 @@ class HistoryReader(ABC):
 
         Args:
             start: A position of this history; None for its beginning.
-            poll_s: Seconds between two looks.
+            poll_s: Seconds between two looks; a remote store is asked less often while nothing comes.
             idle_s: End after so many seconds without a new record; None: go on until the history is closed.
 
         Raises:
@@ -303,9 +313,10 @@ class HistoryReader(ABC):
                 if record is not None:
                     yield record
                     waited_since = time.monotonic()
-            if idle_s is not None and time.monotonic() - waited_since >= idle_s:
+            idle_for = time.monotonic() - waited_since
+            if idle_s is not None and idle_for >= idle_s:
                 return
-            time.sleep(poll_s)
+            time.sleep(self._pause(poll_s, idle_for))
 
 
 def _checked_start(start: Position | None) -> Position:

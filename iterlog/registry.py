@@ -31,6 +31,9 @@ _BUILT_IN = {
     "memory": "iterlog.backends.memory:MemoryHistory",
     "rotating": "iterlog.backends.rotating:RotatingHistory",
     "rotating+file": "iterlog.backends.rotating:RotatingHistory",
+    **dict.fromkeys(
+        ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "fsspec+memory"), "iterlog.backends.remote:RemoteHistory"
+    ),
 }
 _WRAPPERS: dict[str, str] = {}
 """Options of every history that are served outside its backend, each by a function named as ``module:function``.

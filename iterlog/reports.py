@@ -26,6 +26,8 @@ class FaultKind(enum.StrEnum):
     """The record is readable, but its stored hash is not that of its code."""
     UNFINISHED = "unfinished"
     """Lines of an append that never came to its end; they were never acknowledged."""
+    MISSING = "missing"
+    """Records that stood there are gone: a file or an object was removed, or can no longer be read."""
     TORN = "torn"
     """The end of the history is an append that was cut short; the next writer sets it aside."""
 
@@ -37,6 +39,7 @@ ADVICE = {
     FaultKind.RECORD: "another program wrote the line; it is left alone and skipped",
     FaultKind.CODE_HASH: "the record is used, with the hash of the code it holds",
     FaultKind.UNFINISHED: "nothing acknowledged is lost; the lines are skipped",
+    FaultKind.MISSING: "restore the file or object from a copy if there is one; the others are used",
     FaultKind.TORN: "nothing acknowledged is lost; repair() or the next append sets it aside",
 }
 """What can be done about each kind of fault."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import contextlib
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Self, final
 
+from iterlog.abilities import SupportsClaim, SupportsFence, SupportsNumbering
 from iterlog.errors import RecordError, UnsupportedOperationError
 from iterlog.iteration import Iteration, Reservations
 from iterlog.lines import DamagedLineError, decode_line, encode_body, finish_line, finish_lines, salvage
@@ -15,11 +17,9 @@ from iterlog.record import MAX_ITERATION, IterationRecord
 from iterlog.reports import Dropped, FaultKind, ResumePoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from iterlog.url import HistoryURL
-
-__all__ = ["HistoryStore", "SupportsClaim", "SupportsNumbering"]
 
 _SAVE_FIELDS = frozenset(IterationRecord.__dataclass_fields__) - {"code_hash"}
 
@@ -91,6 +91,10 @@ class HistoryStore(HistoryReader):
             if record is not None and record.iteration is not None:
                 return record.iteration + 1 + damaged
         return damaged
+
+    def _one_look(self) -> contextlib.AbstractContextManager[object]:
+        """Let the newest record and the next number, asked for in a block, be of one look at the storage."""
+        return contextlib.nullcontext()
 
     # what users call
 
@@ -177,22 +181,25 @@ class HistoryStore(HistoryReader):
 
     @final
     def resume(self) -> ResumePoint:
-        """Return where the loop goes on, and claim the history for it.
+        """Return where the loop goes on, and claim the history for it, or take it over where that is all a store can.
 
         Costs the same at any length. The claim ends with `close` or with the process. The first writer after a boot of
         the machine checks every line once, because a crash may have damaged any of them.
 
         Raises:
-            ConflictError: Another loop runs on this history; the message says which process.
+            ConflictError: Another loop runs on this history, or took it over from this handle; the message says which.
             CorruptionError: The newest line is damaged and ``on_damage=raise``.
             UnavailableError: The storage cannot be read or repaired.
         """
         self._check_open()
         if isinstance(self, SupportsClaim):
             self._claim()
+        if isinstance(self, SupportsFence):
+            self._take_over()
         self._repair()
-        last = self.last()
-        return ResumePoint(self._next_number(), last.feedback if last else "", last, tuple(self._dropped))
+        with self._one_look():
+            last = self.last()
+            return ResumePoint(self._next_number(), last.feedback if last else "", last, tuple(self._dropped))
 
     @final
     def iteration(self, **fields: object) -> Iteration:
@@ -300,29 +307,6 @@ class HistoryStore(HistoryReader):
     @final
     def _release_number(self, number: int) -> None:
         self._reservations.release(number)
-
-
-class SupportsNumbering(ABC):
-    """A store that can hand out iteration numbers, to any number of writers, none of them twice."""
-
-    @abstractmethod
-    def _append_numbered(self, make: Callable[[int], Sequence[bytes]], durability: Durability) -> Position:
-        """Append ``make(n)``, ``n`` being the first free number, with no other append coming between.
-
-        ``make`` may be called again with another number until the append succeeds.
-        """
-
-
-class SupportsClaim(ABC):
-    """A store that can be claimed by one running loop at a time."""
-
-    @abstractmethod
-    def _claim(self) -> None:
-        """Claim the history for this handle until it is closed or its process ends; again by the same handle is fine.
-
-        Raises:
-            ConflictError: Another handle holds the claim; the message names the process, the host and since when.
-        """
 
 
 def _as_record(record: IterationRecord | Mapping[str, Any]) -> IterationRecord:

@@ -12,12 +12,13 @@ import stat
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from iterlog.abilities import SupportsClaim, SupportsNumbering
 from iterlog.errors import ConfigError, CorruptionError, HistoryNotFoundError, UnsupportedOperationError
 from iterlog.options import Option, choice_of
 from iterlog.position import Durability, Position
 from iterlog.reader import COMMON_OPTIONS
 from iterlog.reports import Fault, FaultKind
-from iterlog.store import HistoryStore, SupportsClaim, SupportsNumbering
+from iterlog.store import HistoryStore
 
 if sys.platform == "win32":
     raise UnsupportedOperationError(

@@ -12,11 +12,12 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from iterlog.abilities import SupportsClaim, SupportsNumbering
 from iterlog.errors import ConfigError, ConflictError, CorruptionError, HistoryNotFoundError
 from iterlog.lines import DamagedLineError, decode_line
 from iterlog.position import START, Durability, Position
 from iterlog.reports import Dropped, Fault, FaultKind
-from iterlog.store import HistoryStore, SupportsClaim, SupportsNumbering
+from iterlog.store import HistoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -47,6 +47,7 @@ class Model:
     torn: bool = False
     dropped: int = 0
     claimed_by: int | None = None
+    took_over: set[int] = field(default_factory=set)
 
     @property
     def readable(self) -> list[Stored]:
@@ -104,6 +105,7 @@ class _HistoryMachine(RuleBasedStateMachine):
         self.model = Model()
         self.numbering = isinstance(self.handles[0], iterlog.SupportsNumbering)
         self.claiming = isinstance(self.handles[0], iterlog.SupportsClaim)
+        self.fencing = isinstance(self.handles[0], iterlog.SupportsFence)
 
     def teardown(self) -> None:
         """Close both handles."""
@@ -116,12 +118,20 @@ class _HistoryMachine(RuleBasedStateMachine):
     def append(self, handle: int, fields: dict[str, Any], gap: int) -> None:
         """Append a record with a number of its own, the usual one or another."""
         record = iterlog.IterationRecord(max(0, self.model.free + gap), **fields)
+        if self._was_overtaken(handle):
+            with pytest.raises(iterlog.ConflictError):
+                self.handles[handle].append(record)
+            return
         self._stored(handle, self.handles[handle].append(record), [record])
 
     @rule(handle=HANDLES, batch=st.lists(st.tuples(_RECORDS, _GAPS), max_size=4))
     def extend(self, handle: int, batch: list[tuple[dict[str, Any], int]]) -> None:
         """Append a batch, which may be empty."""
         records = [iterlog.IterationRecord(max(0, self.model.free + gap), **fields) for fields, gap in batch]
+        if records and self._was_overtaken(handle):
+            with pytest.raises(iterlog.ConflictError):
+                self.handles[handle].extend(records)
+            return
         position = self.handles[handle].extend(records)
         if records:
             self._stored(handle, position, records)
@@ -132,6 +142,10 @@ class _HistoryMachine(RuleBasedStateMachine):
     @rule(handle=HANDLES, fields=_RECORDS)
     def save(self, handle: int, fields: dict[str, Any]) -> None:
         """Append a record whose number the store hands out: the first one above all others."""
+        if self._was_overtaken(handle):
+            with pytest.raises(iterlog.ConflictError):
+                self.handles[handle].save(**fields)
+            return
         saved = self.handles[handle].save(**fields)
         newest = max((record.iteration or 0 for record in self.model.records), default=-1)
         if any(line.damaged for line in self.model.lines):
@@ -154,6 +168,7 @@ class _HistoryMachine(RuleBasedStateMachine):
         self.handles[handle].close()
         self.handles[handle] = iterlog.open_history(self.url)
         self.reported[handle] = 0
+        self.model.took_over.discard(handle)
         if self.model.claimed_by == handle:
             self.model.claimed_by = None
 
@@ -165,14 +180,16 @@ class _HistoryMachine(RuleBasedStateMachine):
 
     @rule(handle=HANDLES)
     def resume(self, handle: int) -> None:
-        """Ask where to go on; the handle that holds the claim keeps the other one out."""
+        """Ask where to go on; who holds a claim keeps the other one out, who takes over ends the other one's loop."""
         holder = self.model.claimed_by
-        if self.claiming and holder not in {None, handle}:
+        if (self.claiming and holder not in {None, handle}) or self._was_overtaken(handle):
             with pytest.raises(iterlog.ConflictError):
                 self.handles[handle].resume()
             return
         point = self.handles[handle].resume()
-        self.model.claimed_by = handle if self.claiming else None
+        self.model.claimed_by = handle if self.claiming or self.fencing else None
+        if self.fencing:
+            self.model.took_over.add(handle)
         self._repaired(handle)
         records = self.model.records
         assert point.last == (records[-1] if records else None)
@@ -245,6 +262,10 @@ class _HistoryMachine(RuleBasedStateMachine):
             assert len(handle) == len(records)
 
     # the model
+
+    def _was_overtaken(self, handle: int) -> bool:
+        """Whether a handle took the history over, and another one after it."""
+        return handle in self.model.took_over and self.model.claimed_by != handle
 
     def _end(self) -> iterlog.Position:
         return self.model.lines[-1].position if self.model.lines else iterlog.START

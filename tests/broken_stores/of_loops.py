@@ -100,3 +100,14 @@ class ClaimsForEver(MemoryHistory):
 
     def _close(self) -> None:
         """Release nothing."""
+
+
+@breaks("test_taking_over_ends_the_loop_before")
+class ForgetsItsFence(MemoryHistory, iterlog.SupportsFence):
+    """Lets a loop take over and the one before it go on."""
+
+    def _claim(self) -> None:
+        pass
+
+    def _take_over(self) -> None:
+        pass

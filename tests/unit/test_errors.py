@@ -22,11 +22,12 @@ TREE: dict[str, tuple[str, ...]] = {
     "HistoryClosedError": ("IterlogError", "ValueError"),
     "ConflictError": ("IterlogError",),
     "UnavailableError": ("IterlogError", "OSError"),
+    "AccessDeniedError": ("UnavailableError", "PermissionError"),
     "WriteUncertainError": ("IterlogError", "OSError"),
     "CorruptionError": ("IterlogError",),
     "UnsupportedOperationError": ("IterlogError",),
 }
-BUILT_IN = {"Exception", "ValueError", "ImportError", "OSError", "FileNotFoundError"}
+BUILT_IN = {"Exception", "ValueError", "ImportError", "OSError", "FileNotFoundError", "PermissionError"}
 
 
 def ancestors(name: str) -> set[str]:

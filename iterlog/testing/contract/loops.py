@@ -113,6 +113,30 @@ class Loops(ContractBase):
             second.append(sample(1))
             assert [record.iteration for record in running] == [0, 1]
 
+    def test_taking_over_ends_the_loop_before(self, url: str) -> None:
+        """With a fence the handle that resumed first stores nothing more, one that never did goes on (promise 7)."""
+        with (
+            iterlog.open_history(url) as first,
+            iterlog.open_history(url) as second,
+            iterlog.open_history(url) as other,
+        ):
+            if not isinstance(first, iterlog.SupportsFence):
+                pytest.skip("the backend has no fence")
+            fill(other, 1)
+            assert first.resume().next_iteration == 1
+            first.append(sample(1))
+            assert second.resume().next_iteration == 2
+            for _ in range(2):
+                with pytest.raises(iterlog.ConflictError):
+                    first.append(sample(2))
+            with pytest.raises(iterlog.ConflictError):
+                first.resume()
+            assert [record.iteration for record in first] == [0, 1]
+            second.append(sample(2))
+            other.append(sample(3))
+            assert second.resume().next_iteration == 4
+        assert numbers(url) == [0, 1, 2, 3]
+
     def test_claim_ends_with_its_handle(self, url: str) -> None:
         """Closing the handle of a loop lets the next one run, and a handle without the claim cannot end it."""
         with iterlog.open_history(url) as third:

@@ -1,0 +1,207 @@
+"""Why a request failed, read from what the clients of the object stores raise.
+
+s3fs turns most answers into FileNotFoundError, PermissionError or an OSError without a number, and what tells a missing
+bucket from a missing key, or an unknown key from a wrong secret, is only in the exception behind it. So the whole chain
+is looked at: codes of S3 and Azure, statuses of HTTP, and the names of the exceptions of those who connect.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+from iterlog.errors import AccessDeniedError, ConfigError, HistoryNotFoundError, IterlogError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Cause(enum.Enum):
+    """What is known of a request that failed."""
+
+    EXISTS = "an object of this name stands there"
+    MISSING = "there is no such object"
+    EMPTY = "the object has no bytes there"
+    NO_BUCKET = "the bucket does not exist; create it, or check its name"
+    UNKNOWN_KEY = "the store does not know the access key; check the credentials that the environment gives"
+    WRONG_SECRET = "the secret does not belong to the access key; check the credentials that the environment gives"  # noqa: S105 - words
+    EXPIRED = "the credentials have expired; renew them"
+    NO_CREDENTIALS = "no credentials were found; give them as the store's own tools take them, in environment or files"
+    DENIED = "these credentials may not do this; the store's policy must allow to list, to read and to create"
+    WRONG_ADDRESS = "the store does not serve this address; check region and endpoint"
+    UNSUPPORTED = "the store does not implement what was asked"
+    BUSY = "the store is busy"
+    AWAY = "the store cannot be reached; check the network and the endpoint"
+    UNKNOWN = "the request failed"
+
+
+_CODES = {
+    "NoSuchBucket": Cause.NO_BUCKET,
+    "ContainerNotFound": Cause.NO_BUCKET,
+    "ContainerBeingDeleted": Cause.NO_BUCKET,
+    "InvalidBucketName": Cause.NO_BUCKET,
+    "InvalidResourceName": Cause.NO_BUCKET,
+    "InvalidRange": Cause.EMPTY,
+    "NoSuchKey": Cause.MISSING,
+    "BlobNotFound": Cause.MISSING,
+    "InvalidAccessKeyId": Cause.UNKNOWN_KEY,
+    "InvalidClientTokenId": Cause.UNKNOWN_KEY,
+    "SignatureDoesNotMatch": Cause.WRONG_SECRET,
+    "AuthenticationFailed": Cause.WRONG_SECRET,
+    "ExpiredToken": Cause.EXPIRED,
+    "ExpiredTokenException": Cause.EXPIRED,
+    "TokenRefreshRequired": Cause.EXPIRED,
+    "InvalidToken": Cause.EXPIRED,
+    "RequestExpired": Cause.EXPIRED,
+    "AccessDenied": Cause.DENIED,
+    "AllAccessDisabled": Cause.DENIED,
+    "AuthorizationFailure": Cause.DENIED,
+    "AuthorizationPermissionMismatch": Cause.DENIED,
+    "InsufficientAccountPermissions": Cause.DENIED,
+    "PublicAccessNotPermitted": Cause.DENIED,
+    "NoAuthenticationInformation": Cause.NO_CREDENTIALS,
+    "PermanentRedirect": Cause.WRONG_ADDRESS,
+    "AuthorizationHeaderMalformed": Cause.WRONG_ADDRESS,
+    "IllegalLocationConstraintException": Cause.WRONG_ADDRESS,
+    "PreconditionFailed": Cause.EXISTS,
+    "BlobAlreadyExists": Cause.EXISTS,
+    "ConditionNotMet": Cause.EXISTS,
+    "NotImplemented": Cause.UNSUPPORTED,
+    "ConditionalRequestConflict": Cause.BUSY,
+    "OperationAborted": Cause.BUSY,
+    "SlowDown": Cause.BUSY,
+    "ServiceUnavailable": Cause.BUSY,
+    "ServerBusy": Cause.BUSY,
+    "RequestTimeout": Cause.BUSY,
+    "TooManyRequests": Cause.BUSY,
+}
+_STATUSES = {
+    401: Cause.DENIED,
+    403: Cause.DENIED,
+    404: Cause.MISSING,
+    409: Cause.BUSY,
+    412: Cause.EXISTS,
+    416: Cause.EMPTY,
+    429: Cause.BUSY,
+    501: Cause.UNSUPPORTED,
+    503: Cause.BUSY,
+}
+_NAMES = {
+    "NoCredentialsError": Cause.NO_CREDENTIALS,
+    "PartialCredentialsError": Cause.NO_CREDENTIALS,
+    "DefaultCredentialsError": Cause.NO_CREDENTIALS,
+    "TokenRetrievalError": Cause.EXPIRED,
+    "EndpointConnectionError": Cause.AWAY,
+    "ConnectTimeoutError": Cause.AWAY,
+    "ClientConnectorError": Cause.AWAY,
+    "ClientConnectorDNSError": Cause.AWAY,
+    "ServiceRequestError": Cause.AWAY,
+    "ConnectionRefusedError": Cause.AWAY,
+    "gaierror": Cause.AWAY,
+}
+"""Exceptions of clients, by name: their packages are not imported to look for them."""
+
+_BUILT_IN = (
+    (FileExistsError, Cause.EXISTS),
+    (FileNotFoundError, Cause.MISSING),
+    (PermissionError, Cause.DENIED),
+)
+
+FINAL = {
+    Cause.NO_BUCKET,
+    Cause.UNKNOWN_KEY,
+    Cause.WRONG_SECRET,
+    Cause.EXPIRED,
+    Cause.NO_CREDENTIALS,
+    Cause.DENIED,
+    Cause.WRONG_ADDRESS,
+    Cause.UNSUPPORTED,
+}
+"""Answers that another request would get as well."""
+
+
+def cause_of(error: BaseException) -> Cause:
+    """Return why a request failed: the most exact thing that any exception of the chain says."""
+    chain = list(_chain(error))
+    for look in (_by_code, _by_name, _by_status, _by_type):
+        for each in chain:
+            cause = look(each)
+            if cause is not None:
+                return cause
+    return Cause.UNKNOWN
+
+
+def error_of(cause: Cause, detail: str, url: str) -> IterlogError:
+    """Return what the user is told when a request was refused and nothing was done."""
+    message = f"{cause.value} ({detail})" if detail else cause.value
+    if cause is Cause.NO_BUCKET:
+        return HistoryNotFoundError(message, url=url)
+    if cause in {Cause.UNKNOWN_KEY, Cause.WRONG_SECRET, Cause.EXPIRED, Cause.NO_CREDENTIALS, Cause.DENIED}:
+        return AccessDeniedError(message, url=url)
+    if cause is Cause.WRONG_ADDRESS:
+        return ConfigError(message, url=url)
+    return UnavailableError(f"{message}; nothing was written, and the same call may be made again", url=url)
+
+
+def detail_of(error: BaseException) -> str:
+    """Return an exception's kind and code, for messages: never its text, which may hold what a header held."""
+    parts = [type(error).__name__]
+    for each in _chain(error):
+        code = _code_of(each) or _status_of(each)
+        if code:
+            parts.append(str(code))
+            break
+    return " ".join(parts)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        each = waiting.pop(0)
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += [each.__cause__, None if each.__suppress_context__ else each.__context__]
+        waiting += [
+            inner for inner in (getattr(each, "os_error", None), getattr(each, "inner_exception", None)) if inner
+        ]
+
+
+def _code_of(error: BaseException) -> str | None:
+    response: Any = getattr(error, "response", None)
+    is_botos = isinstance(response, dict)
+    code = response.get("Error", {}).get("Code") if is_botos else getattr(error, "error_code", None)
+    code = getattr(code, "value", code)
+    return code if isinstance(code, str) else None
+
+
+def _status_of(error: BaseException) -> int | None:
+    response: Any = getattr(error, "response", None)
+    if isinstance(response, dict):
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        code = response.get("Error", {}).get("Code")
+        if status is None and isinstance(code, str) and code.isdigit():
+            status = int(code)
+    else:
+        status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    return status if isinstance(status, int) else None
+
+
+def _by_code(error: BaseException) -> Cause | None:
+    code = _code_of(error)
+    return _CODES.get(code) if code else None
+
+
+def _by_name(error: BaseException) -> Cause | None:
+    return next((_NAMES[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _NAMES), None)
+
+
+def _by_status(error: BaseException) -> Cause | None:
+    status = _status_of(error)
+    return _STATUSES.get(status) if status else None
+
+
+def _by_type(error: BaseException) -> Cause | None:
+    return next((cause for kind, cause in _BUILT_IN if isinstance(error, kind)), None)
