@@ -237,6 +237,14 @@ def test_nothing_is_left_when_it_ends() -> None:
     assert (set(threading.enumerate()), _descriptors()) == (threads, descriptors)
 
 
+def test_what_is_no_http_is_a_closed_connection(origin: Origin, proxy: FaultProxy) -> None:
+    """A client that speaks TLS or HTTP/2 is hung up on, and counts as nothing."""
+    with connected(proxy) as raw, proxy.counting() as counts:
+        raw.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert received(raw) == b""
+    assert (counts.total, origin.seen) == (0, [])
+
+
 def test_a_fault_of_the_proxy_itself_is_told(origin: Origin) -> None:
     """A plan that breaks fails the test it stands in, rather than look like a lost connection."""
 

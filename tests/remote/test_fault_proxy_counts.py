@@ -46,6 +46,7 @@ KINDS = {
     ("GET", "/devstoreaccount1/box?restype=container&comp=list&prefix=a"): ("LIST", "", "azure"),
     ("GET", "/devstoreaccount1/box?restype=container"): ("GET", "", "azure"),
     ("PUT", "/devstoreaccount1/box/log/1"): ("PUT", "log/1", "azure"),
+    ("POST", "/devstoreaccount1/box?restype=container&comp=batch"): ("DELETE", "", "azure"),
     ("GET", "/storage/v1/b/bucket/o?prefix=a"): ("LIST", "", "gcs"),
     ("GET", "/storage/v1/b/bucket"): ("GET", "", "gcs"),
     ("DELETE", "/storage/v1/b/bucket/o/log%2F1"): ("DELETE", "log/1", "gcs"),

@@ -145,6 +145,8 @@ class FaultProxy:
 
     async def _exchange(self, head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Carry one request and its answer; return whether the connection goes on."""
+        if not head.asks:
+            return False
         if (head.get("expect") or "").lower() == "100-continue":
             writer.write(_CONTINUE)
         counting = self._active

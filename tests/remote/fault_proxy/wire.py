@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 Kind = Literal["PUT", "GET", "HEAD", "LIST", "DELETE", "POST"]
 Dialect = Literal["s3", "azure", "gcs"]
@@ -34,6 +34,7 @@ class Request:
         key: Of the object inside its bucket, or the empty string.
         target: Path and query as sent.
         dialect: Whose words it uses.
+        headers: By name in small letters.
     """
 
     number: int
@@ -42,11 +43,13 @@ class Request:
     key: str
     target: str
     dialect: Dialect
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
     @classmethod
     def of(cls, number: int, head: Head, beginning: bytes) -> Request:
         """Return what a head and the beginning of its body ask for."""
         method, target, _ = head.first.split(" ", 2)
+        headers = {name.lower(): value for name, value in head.lines}
         url = urlsplit(target)
         query = parse_qs(url.query, keep_blank_values=True)
         dialect, pattern = _dialect(url.path)
@@ -55,9 +58,9 @@ class Request:
         if dialect == "gcs" and url.path.startswith("/upload/"):
             named = _NAME.search(beginning)
             key = query["name"][0] if "name" in query else named[1].decode() if named else ""
-            return cls(number, method, "PUT", key, target, dialect)
+            return cls(number, method, "PUT", key, target, dialect, headers)
         lists = method == "GET" and not key and _asks_for_names(url.path, query, dialect)
-        return cls(number, method, "LIST" if lists else _kind(method, query), key, target, dialect)
+        return cls(number, method, "LIST" if lists else _kind(method, query), key, target, dialect, headers)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ class Head:
         """Return it as sent, with the empty line at its end."""
         lines = "".join(f"{name}: {value}\r\n" for name, value in self.lines)
         return f"{self.first}\r\n{lines}\r\n".encode("latin-1")
+
+    @property
+    def asks(self) -> bool:
+        """Whether this is a request at all, and not another protocol."""
+        return re.fullmatch(r"[A-Z]+ \S+ HTTP/1\.[01]", self.first) is not None
 
     @property
     def target(self) -> str:
@@ -184,7 +192,7 @@ def _asks_for_names(path: str, query: dict[str, list[str]], dialect: Dialect) ->
 def _kind(method: str, query: dict[str, list[str]]) -> Kind:
     match method:
         case "POST":
-            return "DELETE" if "delete" in query else "POST"
+            return "DELETE" if "delete" in query or query.get("comp") == ["batch"] else "POST"
         case "PUT" | "GET" | "HEAD" | "DELETE":
             return method
         case _:
