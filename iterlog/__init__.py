@@ -23,6 +23,7 @@ _HOMES = {
     "SupportsNumbering": "abilities",
     "SupportsRotation": "abilities",
     "SupportsSegments": "abilities",
+    "SupportsSpool": "abilities",
     "AccessDeniedError": "errors",
     "CorruptionError": "errors",
     "ConfigError": "errors",
@@ -54,6 +55,8 @@ _HOMES = {
     "VerifyReport": "reports",
     "Kept": "rotation.keeping",
     "SegmentFooter": "segments.footer",
+    "SpoolState": "spool.status",
+    "SpoolStatus": "spool.status",
     "HistoryStore": "store",
     "HistoryURL": "url",
 }
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from iterlog.abilities import SupportsNumbering as SupportsNumbering
     from iterlog.abilities import SupportsRotation as SupportsRotation
     from iterlog.abilities import SupportsSegments as SupportsSegments
+    from iterlog.abilities import SupportsSpool as SupportsSpool
     from iterlog.errors import AccessDeniedError as AccessDeniedError
     from iterlog.errors import ConfigError as ConfigError
     from iterlog.errors import ConflictError as ConflictError
@@ -95,6 +99,8 @@ if TYPE_CHECKING:
     from iterlog.reports import VerifyReport as VerifyReport
     from iterlog.rotation.keeping import Kept as Kept
     from iterlog.segments.footer import SegmentFooter as SegmentFooter
+    from iterlog.spool.status import SpoolState as SpoolState
+    from iterlog.spool.status import SpoolStatus as SpoolStatus
     from iterlog.store import HistoryStore as HistoryStore
     from iterlog.url import HistoryURL as HistoryURL
 

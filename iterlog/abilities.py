@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from iterlog.position import Durability, Position
     from iterlog.rotation.keeping import Kept
     from iterlog.segments.footer import SegmentFooter
+    from iterlog.spool.status import SpoolStatus
 
-__all__ = ["SupportsClaim", "SupportsFence", "SupportsNumbering", "SupportsRotation", "SupportsSegments"]
+__all__ = [
+    "SupportsClaim",
+    "SupportsFence",
+    "SupportsNumbering",
+    "SupportsRotation",
+    "SupportsSegments",
+    "SupportsSpool",
+]
 
 
 class SupportsNumbering(ABC):
@@ -114,4 +122,24 @@ class SupportsRotation(SupportsSegments):
 
         Args:
             dry_run: Only say what would be removed.
+        """
+
+
+class SupportsSpool(ABC):
+    """A store behind a local spool: opened with ``spool=``."""
+
+    @property
+    @abstractmethod
+    def spool(self) -> SpoolStatus:
+        """How the spool stands: what waits, since when, and why."""
+
+    @abstractmethod
+    def drain(self, on_drained: Callable[[int], None] = lambda _lines: None) -> SpoolStatus:
+        """Bring everything that waits into the store, now and in this thread; return how the spool stands then.
+
+        Args:
+            on_drained: Told the number of lines of each append that is through.
+
+        Raises:
+            UnavailableError: The store is away; what waits goes on waiting. Else what the store refuses with.
         """

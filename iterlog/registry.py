@@ -35,7 +35,9 @@ _BUILT_IN = {
         ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "fsspec+memory"), "iterlog.backends.remote:RemoteHistory"
     ),
 }
-_WRAPPERS: dict[str, str] = {}
+_WRAPPERS = {
+    "spool": "iterlog.spool.history:open_spooled",
+}
 """Options of every history that are served outside its backend, each by a function named as ``module:function``.
 
 It is called with a function that opens what it wraps, the URL without these options, and the option's value, and

@@ -18,8 +18,8 @@ from iterlog import HistoryStore, IterationRecord, ResumePoint
 PROMISED = [
     "open_history", "register_backend", "HistoryStore", "HistoryURL", "IterationRecord", "Iteration", "Position",
     "START", "Durability", "OnDamage", "ResumePoint", "VerifyReport", "Fault", "FaultKind", "Dropped", "SupportsClaim",
-    "SupportsNumbering", "SupportsRotation", "Kept", "SegmentFooter", "save_iteration_result", "load_previous_feedback",
-    "get_last_iteration_number", "HISTORY_FILE",
+    "SupportsNumbering", "SupportsRotation", "SupportsSpool", "SpoolState", "SpoolStatus", "Kept", "SegmentFooter",
+    "save_iteration_result", "load_previous_feedback", "get_last_iteration_number", "HISTORY_FILE",
     "IterlogError", "ConfigError", "MissingDependencyError", "RecordError", "HistoryNotFoundError",
     "HistoryClosedError",
     "ConflictError", "UnavailableError", "WriteUncertainError", "CorruptionError", "UnsupportedOperationError",

@@ -1,0 +1,104 @@
+"""Where a spool is: the directory that ``spool=`` names, or one of its own per history in the user's state directory.
+
+The state directory does not depend on where a process was started, so the next run finds what the last one left. It is
+used only when no other user could have written there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iterlog.errors import ConfigError, UnavailableError
+from iterlog.options import boolean
+
+if TYPE_CHECKING:
+    from iterlog.url import HistoryURL
+
+_LOCAL_SCHEMES = {"file", "jsonl", "rotating", "rotating+file"}
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_NAME = 40
+_OTHERS_MAY_WRITE = 0o022
+
+
+def spool_directory(given: object, url: HistoryURL) -> str | None:
+    """Return the directory of a history's spool; None when the option says that there is none.
+
+    Args:
+        given: The option's value: a path, or true or false.
+        url: The history's.
+
+    Raises:
+        ConfigError: It is neither.
+        UnavailableError: The state directory is not this user's alone.
+    """
+    if isinstance(given, os.PathLike):
+        given = os.fspath(given)
+    else:
+        try:
+            return default_directory(url) if boolean(given) else None
+        except ValueError:
+            pass
+    if not isinstance(given, str) or not given or "\0" in given:
+        raise ConfigError("option 'spool' takes true, false or the path of a directory", url=str(url))
+    return os.path.realpath(given)
+
+
+def default_directory(url: HistoryURL) -> str:
+    """Return the directory of a history's spool when none is named."""
+    name = identity_of(url)
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    safe = _UNSAFE.sub("-", os.path.basename(url.path.rstrip("/")) or url.host)[:_LONGEST_NAME].strip("-.")
+    home = state_directory()
+    check_private(home)
+    return str(home / "spool" / f"{safe or 'history'}-{digest}")
+
+
+def state_directory() -> Path:
+    """Return this user's directory for what must outlive a process: ``$XDG_STATE_HOME/iterlog`` or its default.
+
+    Raises:
+        UnavailableError: The user has no home.
+    """
+    given = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        base = Path(given) if Path(given).is_absolute() else Path("~/.local/state").expanduser()
+    except RuntimeError:
+        raise UnavailableError("this user has no home; set XDG_STATE_HOME, or name a directory with spool=") from None
+    return base / "iterlog"
+
+
+def check_private(directory: Path) -> None:
+    """Refuse a directory that another user could have put records into; one that is not there yet is fine.
+
+    Raises:
+        UnavailableError: It is not this user's alone.
+    """
+    try:
+        found = directory.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UnavailableError(f"its directory cannot be looked at: {error}") from error
+    if not hasattr(os, "geteuid"):
+        return
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE:
+        raise UnavailableError(
+            f"its directory {str(directory)!r} is not this user's alone, so others could have put records there"
+        )
+
+
+def identity_of(url: HistoryURL) -> str:
+    """Return the text that says which history a URL means; the same for each way to write the same local path."""
+    if url.scheme in _LOCAL_SCHEMES:
+        return os.path.abspath(url.path)  # links are kept: a file that becomes a set keeps its name
+    storage = sorted((name, str(value)) for name, value in {**url.query, **url.keywords}.items() if name[:3] == "fs.")
+    text = f"{url.scheme}://{url.host}{url.path.rstrip('/')}"
+    if not storage:
+        return text
+    # Another endpoint is another store; its options may hold what must not stand in a file.
+    return f"{text}#{hashlib.sha256(repr(storage).encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
