@@ -216,8 +216,8 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
         return [Fault(position, FaultKind.MISSING, detail) for position, detail in self._gaps.items()]
 
     def _next_number(self) -> int:
-        tail = getattr(self._look, "tail", None)
-        return tail.next_number if tail is not None else self._tail().next_number
+        tail = getattr(self._look, "tail", None) or self._committer.end()
+        return tail.next_number
 
     @contextlib.contextmanager
     def _one_look(self) -> Iterator[None]:

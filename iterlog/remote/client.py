@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from iterlog.errors import IterlogError
 
-MAX_OBJECT = 50 << 20
-"""Bytes of one object: what every store takes in one request, where "only if none stands" is kept."""
+MAX_OBJECT = (50 << 20) - 1
+"""Bytes of one object: what every client sends in one request, where "only if none stands" is kept."""
 
 
 class MissingObjectError(Exception):

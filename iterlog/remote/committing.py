@@ -123,6 +123,16 @@ class Committer:
                 self._fence = tail.number
             return tail
 
+    def end(self) -> Tail:
+        """Return the end of the history as it is now: one request when nothing came since this handle looked.
+
+        Raises:
+            ConflictError: Another handle took the history over since this one did.
+            UnavailableError: The store cannot be read.
+        """
+        with self._lock:
+            return self._look() if self._tail is None else self._catch_up(self._tail)
+
     def forget(self) -> None:
         """Start anew in a forked child: what was claimed is the parent's."""
         self._lock = threading.RLock()

@@ -187,22 +187,22 @@ class CommitReader:
 
     def _listed_forward(self, first: int) -> Iterator[Commit]:
         overview = self.overview()
-        if first and overview.newest < bucket_of(first - 1):
-            raise self._too_short(first)
-        bucket = bucket_of(first)
+        bucket, last = bucket_of(first), -1
         while bucket <= overview.newest:
             start = max(first, bucket * BUCKET)
             sealed = list(takewhile(overview.segments.__contains__, range(bucket, overview.newest + 1)))
             if sealed:
                 yield from self._of_segments(sealed, overview.segments, start)
                 bucket = sealed[-1] + 1
+                last = bucket * BUCKET - 1
                 continue
             sizes = {number: size for number, size in self.numbers_in(bucket).items() if number >= start}
             last = (bucket + 1) * BUCKET - 1 if bucket < overview.newest else max(sizes, default=start - 1)
-            if last < first and first % BUCKET and self.commit(first - 1) is None:
-                raise self._too_short(first)
             yield from self._of_log(start, last, sizes)
             bucket += 1
+        # Listings may be behind; the object before the position is not.
+        if last < first > 0 and bucket_of(first - 1) not in overview.segments and self.commit(first - 1) is None:
+            raise self._too_short(first)
 
     def _of_segments(self, buckets: Sequence[int], sizes: Mapping[int, int], first: int) -> Iterator[Commit]:
         asks = [partial(self._segment, bucket) for bucket in buckets]

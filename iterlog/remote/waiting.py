@@ -28,7 +28,10 @@ def decided(work: Callable[[], _T]) -> _T:
             errors.append(error)
 
     worker = threading.Thread(target=run, name="iterlog-commit", daemon=True)
-    worker.start()
+    try:
+        worker.start()
+    except RuntimeError:  # the interpreter ends, and starts no more threads
+        return work()
     try:
         worker.join()
     except KeyboardInterrupt:
