@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
+from iterlog.checksums import crc32
 from iterlog.errors import RecordError
 from iterlog.parsed import DamagedLineError, own_record, record_of
 from iterlog.record import LINE_FIELDS, ORIGINAL_FIELDS, IterationRecord, hash_code
@@ -65,11 +66,6 @@ _NEVER_OWN = frozenset({*ORIGINAL_FIELDS, *LINE_FIELDS}) - {"timestamp", "used_f
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
-try:
-    # The same CRC-32, six times as fast: a quarter of what a scan costs.
-    from isal.isal_zlib import crc32 as _crc32
-except ImportError:  # there is no wheel for every machine
-    from zlib import crc32 as _crc32
 
 
 def encode_body(record: IterationRecord) -> bytes:
@@ -122,12 +118,12 @@ def finish_line(iteration: int, body: bytes, more: int = 0) -> bytes:
 
 def with_checksum(head: bytes) -> bytes:
     """Return the line that begins with some bytes of a JSON object: the same with the checksum as its last field."""
-    return b'%b,"crc":"%08x"}' % (head, _crc32(head))
+    return b'%b,"crc":"%08x"}' % (head, crc32(head))
 
 
 def has_checksum(line: bytes) -> bool:
     """Whether a line ends with the checksum of what stands before it."""
-    return line[-_CRC_SIZE:-10] == _CRC_KEY and b"%08x" % _crc32(memoryview(line)[:-_CRC_SIZE]) == line[-10:-2]
+    return line[-_CRC_SIZE:-10] == _CRC_KEY and b"%08x" % crc32(memoryview(line)[:-_CRC_SIZE]) == line[-10:-2]
 
 
 def finish_lines(bodies: Sequence[tuple[int, bytes]]) -> list[bytes]:
@@ -143,7 +139,7 @@ def decode_line(line: bytes) -> IterationRecord:
         DamagedLineError: There is none, or its checksum does not match.
     """
     if line[-_CRC_SIZE:-10] == _CRC_KEY and line[-2:] == b'"}':
-        if b"%08x" % _crc32(memoryview(line)[:-_CRC_SIZE]) != line[-10:-2]:
+        if b"%08x" % crc32(memoryview(line)[:-_CRC_SIZE]) != line[-10:-2]:
             _raise_damaged(line, FaultKind.CHECKSUM, "the checksum does not match")
         try:
             fields = _decode(line)
@@ -215,7 +211,7 @@ def lines_to_follow(line: bytes) -> int | None:
     if start < 0 or not number.isdigit():
         number = b"0"
     head = line[:-_CRC_SIZE]
-    return int(number) if b"%08x" % _crc32(head) == line[-10:-2] else None
+    return int(number) if b"%08x" % crc32(head) == line[-10:-2] else None
 
 
 def stored_hash_differs(line: bytes, record: IterationRecord) -> bool:

@@ -86,11 +86,22 @@ class Listing:
 
     def holding(self, number: int) -> int | None:
         """Return the index of the part that holds a line, or will; None when it is in none."""
-        index = bisect_right(self.parts, number, key=_FIRST) - 1
-        if index < 0:
-            return None
-        end = self.parts[index].end
-        return index if end is None or number < end else None
+        index = self._starting_at_most(number)
+        return index if index >= 0 and _reaches_behind(self.parts[index], number) else None
+
+    def first_behind(self, number: int) -> Part | None:
+        """Return the part with the first line behind a number, or where it will be; None when there is none."""
+        index = self._starting_at_most(number)
+        if index < 0 or not _reaches_behind(self.parts[index], number):
+            index += 1
+        return self.parts[index] if index < len(self.parts) else None
+
+    def _starting_at_most(self, number: int) -> int:
+        return bisect_right(self.parts, number, key=_FIRST) - 1
+
+
+def _reaches_behind(part: Part, number: int) -> bool:
+    return part.end is None or number < part.end
 
 
 def plain_name(first: int) -> str:

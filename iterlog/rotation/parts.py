@@ -12,6 +12,7 @@ from iterlog.files.durable import READ_FLAGS
 from iterlog.files.lines_of import count_lines, last_append, lines_back, lines_forward
 from iterlog.position import Position
 from iterlog.segments.build import build_footer
+from iterlog.segments.footer import HEAD_READ, read_footer, read_head
 from iterlog.segments.limits import Budget
 from iterlog.segments.segment import SealedSegment
 from iterlog.segments.source import FileSource, blocks_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from iterlog.rotation.layout import Part
     from iterlog.segments.footer import SegmentFooter
+    from iterlog.segments.head import FooterHead
 
 _BLOCK = 1 << 18
 """How many bytes of a plain file's lines are given at a time, one line more than that at most."""
@@ -40,13 +42,21 @@ class PartReader:
         self.url = url
         self._on_damage = on_damage
 
+    def summary(self, part: Part) -> FooterHead | SegmentFooter | None:
+        """Return what a compressed file says of itself in short, None where there is nothing that can be read."""
+        if part.codec is None:
+            return None
+        with self.opened(part) as descriptor:
+            head = read_head(FileSource(descriptor))
+        return head or self.stored_footer(part)
+
     def stored_footer(self, part: Part) -> SegmentFooter | None:
         """Return the footer that stands in a compressed file, None where there is none that can be read."""
         if part.codec is None:
             return None
         try:
             with self.opened(part) as descriptor:
-                return SealedSegment(FileSource(descriptor)).footer()
+                return read_footer(FileSource(descriptor), first_read=HEAD_READ)
         except CorruptionError:
             return None
 

@@ -157,21 +157,29 @@ class SetReader(PartReader):
     def _in_part(self, part: Part, iteration: int) -> Iterator[tuple[int, bytes]]:
         if self._spans.cannot_hold(part.name, iteration):
             return
-        footer = self.stored_footer(part)
-        if footer is None:
+        summary = self.summary(part)
+        if summary is None:
             yield from self.part_backward(part)
             return
-        self._spans.seen(part.name, footer)
-        index = footer.line_of(iteration)
-        if index is None:
+        self._spans.seen(part.name, summary.lowest_iteration, summary.highest_iteration)
+        if self._spans.cannot_hold(part.name, iteration):
             return
         with self.opened(part) as descriptor:
             try:
+                index = self._line_in(part, iteration)
+                if index is None:
+                    return
                 line = SealedSegment(FileSource(descriptor)).line(index)
             except (CorruptionError, IndexError):
                 yield from self.part_backward(part)  # which tells what is damaged, and what can be read
                 return
         yield part.first + index + 1, line
+
+    def _line_in(self, part: Part, iteration: int) -> int | None:
+        footer = self.stored_footer(part)
+        if footer is None:
+            raise CorruptionError("the columns behind the footer's head are damaged")
+        return footer.line_of(iteration)
 
     def count(self, count_lines: Callable[[Iterator[tuple[int, bytes]]], int]) -> int:
         """Return the number of readable records, by the footers where there are any.
@@ -181,8 +189,8 @@ class SetReader(PartReader):
         """
 
         def records_of(part: Part) -> int:
-            footer = self.stored_footer(part)
-            return count_lines(self.part_forward(part, part.first)) if footer is None else footer.records
+            summary = self.summary(part)
+            return count_lines(self.part_forward(part, part.first)) if summary is None else summary.records
 
         return self._of_one_listing(lambda listing: sum(map(records_of, listing.parts)))
 
@@ -191,7 +199,7 @@ class SetReader(PartReader):
 
         def highest_of(part: Part) -> int:
             try:
-                highest = self.made_footer(part).highest_iteration
+                highest = (self.summary(part) or self.made_footer(part)).highest_iteration
             except CorruptionError as error:
                 logger.warning("%s: not all numbers in %s are known: %s", self.url, part.name, error)
                 highest = max((_number_of(line) for _, line in self.readable(part)), default=-1)
@@ -205,17 +213,30 @@ class SetReader(PartReader):
         Raises:
             CorruptionError: A file without a footer is damaged, so that none can be made.
         """
-        number: int | None = 0
-        while number is not None:
-            reached = number
-            found = self._of_one_listing(lambda listing, reached=reached: self._footer_behind(reached, listing))  # type: ignore[misc] # mypy infers no lambda with a default
-            if found is None:
+        number = vanished = 0
+        listing, is_fresh = self.listing(), True
+        while True:
+            try:
+                found = self._footer_behind(number, listing)
+            except FileNotFoundError as error:
+                vanished += 1
+                if vanished > _MOST_VANISHED:
+                    raise translated(error, self.url) from error
+                listing, is_fresh = self.listing(), True
+                continue
+            except OSError as error:
+                raise translated(error, self.url) from error
+            if found is not None:
+                first, number, footer = found
+                vanished, is_fresh = 0, False
+                yield first, footer
+            elif is_fresh:
                 return
-            first, number, footer = found
-            yield first, footer
+            else:
+                listing, is_fresh = self.listing(), True  # files were sealed meanwhile, perhaps
 
     def _footer_behind(self, number: int, listing: Listing) -> tuple[int, int, SegmentFooter] | None:
-        part = next((part for part in listing.sealed if part.end is not None and part.end > number), None)
+        part = listing.first_behind(number)
         if part is None or part.end is None:
             return None
         if part.first >= number:
@@ -265,7 +286,7 @@ class SetReader(PartReader):
         if number < listing.begins_at:
             self._on_removed(listing.begins_at)
             return listing.parts[0]
-        following = next((part for part in listing.parts if part.first > number), None)
+        following = listing.first_behind(number)
         if following is None:
             raise CorruptionError(
                 f"the history ends before position {number:,}: it was cut or replaced",

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from iterlog.segments.footer import SegmentFooter
 
 _NONE = (0, -1)
 
@@ -22,10 +18,10 @@ class NumberSpans:
         self._directory = directory
         self._known: dict[str, tuple[tuple[int, int, int], tuple[int, int]]] = {}
 
-    def seen(self, name: str, footer: SegmentFooter) -> None:
-        """Remember what a file's footer says."""
-        numbers = [number for number in footer.iterations if number is not None]
-        self._known[name] = (self._state_of(name), (min(numbers), max(numbers)) if numbers else _NONE)
+    def seen(self, name: str, lowest: int | None, highest: int | None) -> None:
+        """Remember what a file says of itself: its lowest and highest number, None where it has no record."""
+        span = _NONE if lowest is None or highest is None else (lowest, highest)
+        self._known[name] = (self._state_of(name), span)
 
     def cannot_hold(self, name: str, iteration: int) -> bool:
         """Whether a file is known to hold no record with a number, and is still the same file.

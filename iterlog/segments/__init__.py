@@ -11,7 +11,8 @@ footer whole. The footer stands in the file it speaks of and names that file's f
 
 - `iterlog.segments.segment`: reading lines, forwards, backwards, one alone
 - `iterlog.segments.sealing`: writing a segment and proving it
-- `iterlog.segments.footer`: the index, and how it is stored; `iterlog.segments.columns`: a value per line
+- `iterlog.segments.footer`: what a segment says of itself; `iterlog.segments.head`: that in short, read by itself
+- `iterlog.segments.index`: the footer's columns; `iterlog.segments.columns`: one of them, a value per line
 - `iterlog.segments.build`: making a footer of lines
 - `iterlog.segments.packing`: decoding part by part; `iterlog.segments.frames`: zstd; `iterlog.segments.members`: gzip
 - `iterlog.segments.splitting`: bytes into lines

@@ -13,7 +13,8 @@ from iterlog.files.lines_of import whole_appends
 from iterlog.lines import DamagedLineError, decode_line, lines_to_follow, salvage
 from iterlog.record import MAX_ITERATION, IterationRecord
 from iterlog.segments.columns import hash_heads, measures, truths, whole_numbers
-from iterlog.segments.footer import EPOCH, SegmentFooter, damage_code, moment_of
+from iterlog.segments.footer import SegmentFooter
+from iterlog.segments.index import EPOCH, MadeIndex, damage_code, moment_of
 from iterlog.segments.splitting import split_lines
 from iterlog.values import unwire
 
@@ -134,18 +135,21 @@ class _Rows:
             records=self.records,
             first_iteration=numbers[0] if numbers else None,
             last_iteration=numbers[-1] if numbers else None,
+            lowest_iteration=min(numbers, default=None),
             highest_iteration=max(numbers, default=None),
             earliest=moment_of(min(times, default=None)),
             latest=moment_of(max(times, default=None)),
-            offsets=whole_numbers(self.offsets),
-            iterations=whole_numbers(self.iterations),
-            timestamps=whole_numbers(self.timestamps),
-            successes=truths(self.successes),
-            code_hashes=hash_heads(self.code_hashes),
-            damage=bytes(self.damage),
-            metrics={
-                name: measures([*column, *[None] * (count - len(column))]) for name, column in self.metrics.items()
-            },
+            index=MadeIndex(
+                {
+                    "offsets": whole_numbers(self.offsets),
+                    "iterations": whole_numbers(self.iterations),
+                    "timestamps": whole_numbers(self.timestamps),
+                    "successes": truths(self.successes),
+                    "code_hashes": hash_heads(self.code_hashes),
+                },
+                bytes(self.damage),
+                {name: measures([*column, *[None] * (count - len(column))]) for name, column in self.metrics.items()},
+            ),
             all_metrics=self.all_metrics,
         )
 

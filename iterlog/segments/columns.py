@@ -7,9 +7,10 @@ on. What the values have in common lies side by side then, and zstd removes it.
 from __future__ import annotations
 
 import struct
+import sys
 from array import array
 from itertools import accumulate
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -26,11 +27,15 @@ _MOST_DECIMALS = 6
 _BITS = 2**64 - 1
 
 
+KINDS = frozenset({"int", "delta", "float", "decimal", "bool", "hash"})
+"""How a column can be stored."""
+
+
 class PackedColumn(msgspec.Struct, omit_defaults=True):
     """A column as it is stored.
 
     Attributes:
-        kind: ``int``, ``delta``, ``float``, ``decimal``, ``bool`` or ``hash``.
+        kind: One of `KINDS`, or what a later version has.
         values: Eight bytes, or one for ``bool``, per line, zeros for None.
         present: One bit per line, first line lowest; absent when no line is None.
         decimals: Of ``decimal``: the values are integers divided by so many tens.
@@ -74,6 +79,17 @@ class Column(Generic[T]):
 
     def __iter__(self) -> Iterator[T | None]:
         return (self[line] for line in range(len(self.values)))
+
+    def last_index(self, number: int) -> int | None:
+        """Return the last line that has a number, counted from 0."""
+        backwards, at = self.values[::-1], -1
+        try:
+            while True:
+                at = backwards.index(number, at + 1)
+                if self.present is None or self.present[-1 - at]:
+                    return len(backwards) - 1 - at
+        except ValueError:
+            return None
 
     def __eq__(self, other: object) -> bool:
         """Compare bit for bit, so that NaN is equal to NaN and 0.0 is not -0.0."""
@@ -151,11 +167,11 @@ def pack_column(column: Column[T], *, rising: bool = False) -> PackedColumn:
     return PackedColumn(kind, data, _bits(column.present), decimals, column.others)
 
 
-def unpack_column(packed: PackedColumn, count: int) -> Column[float] | None:
-    """Return a stored column; None when its kind is one of a later version.
+def unpack_column(packed: PackedColumn, count: int) -> Column[Any]:
+    """Return a stored column.
 
     Args:
-        packed: The column.
+        packed: The column, of one of the `KINDS`.
         count: How many lines there are.
 
     Raises:
@@ -171,21 +187,30 @@ def unpack_column(packed: PackedColumn, count: int) -> Column[float] | None:
     if packed.kind == "bool":
         values = array("b", packed.values)
     elif packed.kind == "float":
-        values = array("d", struct.unpack(f"<{count}d", _unplaned(packed.values)))
+        values = _array("d", _unplaned(packed.values))
     elif packed.kind == "hash":
-        values = array("Q", struct.unpack(f"<{count}Q", packed.values))
+        values = _array("Q", packed.values)
     elif packed.kind == "delta":
-        values = array("q", accumulate(struct.unpack(f"<{count}q", _unplaned(packed.values))))
+        values = array("q", accumulate(_array("q", _unplaned(packed.values))))
     elif packed.kind in {"int", "decimal"}:
-        integers = [code >> 1 ^ -(code & 1) for code in struct.unpack(f"<{count}Q", _unplaned(packed.values))]
+        codes = _array("Q", _unplaned(packed.values))
+        integers = [code >> 1 ^ -(code & 1) for code in codes]
         if packed.kind == "int":
             values = array("q", integers)
         else:
             tens = 10 ** min(packed.decimals, _MOST_DECIMALS)
             values = array("d", [integer / tens for integer in integers])
     else:
-        return None
+        raise CorruptionError(f"the segment's footer has a column of another kind, {packed.kind[:20]!r}")
     return Column(values, mask, packed.others)
+
+
+def _array(typecode: str, data: bytes) -> array[Any]:
+    """Return the numbers that stand in bytes, lowest byte first."""
+    values: array[Any] = array(typecode, data)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values
 
 
 def _present(values: Sequence[object]) -> bytes | None:

@@ -1,6 +1,6 @@
 """The footer of a segment: its metric index, and how it stands in the file's last bytes.
 
-    … frame or member | the codec's wrapping of: msgpack, compressed with zstd | CRC-32, length, "iterlog1"
+    … frame or member | the codec's wrapping of: msgpack, compressed with zstd; head | CRC-32, length, "iterlog1"
 
 The footer names the size of the frame and the last bytes of it, so one that stands behind another frame (files put
 together with ``cat``, say) is never taken for this one's. It can always be made again from the lines: where it is
@@ -11,53 +11,55 @@ from __future__ import annotations
 
 import datetime as dt
 import struct
-import zlib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
-from iterlog.errors import CorruptionError, UnsupportedOperationError
-from iterlog.reports import FaultKind
-from iterlog.segments.columns import Column, PackedColumn, pack_column, unpack_column
-from iterlog.segments.limits import MAX_FOOTER, MAX_PLAIN_FOOTER
+from iterlog.checksums import crc32
+from iterlog.errors import CorruptionError
+from iterlog.segments.head import FooterHead, head_before, head_bytes
+from iterlog.segments.index import (
+    EPOCH,
+    SUMMARY,
+    VERSION,
+    Index,
+    LaterVersionError,
+    StoredFooter,
+    StoredIndex,
+    encoded,
+    kind_of_damage,
+    moment_of,
+    packed_index,
+    packed_metrics,
+)
+from iterlog.segments.limits import MAX_FOOTER
 from iterlog.segments.packing import PACKINGS
 
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Mapping
 
+    from iterlog.reports import FaultKind
+    from iterlog.segments.columns import Column
     from iterlog.segments.packing import Packing
     from iterlog.segments.source import Source
-
-VERSION = 1
 
 FIRST_READ = 1 << 17
 """How much of a segment's end is asked for: the whole footer of 1,000 records with up to a dozen metrics."""
 
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+HEAD_READ = 1 << 10
+"""How much is asked for where only the head is wanted, or a second read costs nothing."""
+
 PACKED_END = 8
 
 _MAGIC = b"iterlog1"
 _TRAILER = struct.Struct("<II8s")
-_LEVEL = 9
-_INDEX_COLUMNS = {"offsets": "q", "iterations": "q", "timestamps": "q", "successes": "b", "code_hashes": "Q"}
-"""Their names, and the array type codes of what they hold."""
-
-_RISING = {"offsets", "iterations", "timestamps"}
-_DAMAGE_CODES = {
-    None: 0,
-    FaultKind.NUL: 1,
-    FaultKind.CHECKSUM: 2,
-    FaultKind.JSON: 3,
-    FaultKind.RECORD: 4,
-}
-_DAMAGE_KINDS = {code: kind for kind, code in _DAMAGE_CODES.items()}
 
 
 @dataclass(frozen=True)
 class SegmentFooter:
     """What a segment holds, without its code: one entry per line that a reader is shown, damaged ones included.
+
+    The columns are unpacked when they are first asked for. Bytes that are no footer, although their checksums say so,
+    can raise a CorruptionError then.
 
     Attributes:
         plain_size: Bytes of the plain file.
@@ -66,16 +68,11 @@ class SegmentFooter:
         records: How many of them hold a readable record.
         first_iteration: The number of the first readable record; None when there is none.
         last_iteration: The number of the last one.
+        lowest_iteration: The lowest number.
         highest_iteration: The highest number.
         earliest: The earliest timestamp; None when no record has one.
         latest: The latest one.
-        offsets: Where each line begins in the plain bytes.
-        iterations: The records' numbers; None for a damaged line.
-        timestamps: Microseconds since 1970 in UTC.
-        successes: Whether each ran without error.
-        code_hashes: The first 16 hex digits of each ``code_hash``; the record has all 64.
-        damage: Each line's `FaultKind` as a code; see `fault_of`.
-        metrics: A column per name, in order of appearance.
+        index: The columns.
         all_metrics: Whether every name has a column; False when there are too many, or too long ones.
         packed_size: Bytes of the frame or member; 0 when it was not sealed.
         packed_end: The last bytes of those, where the checksums stand.
@@ -87,23 +84,53 @@ class SegmentFooter:
     records: int
     first_iteration: int | None
     last_iteration: int | None
+    lowest_iteration: int | None
     highest_iteration: int | None
     earliest: dt.datetime | None
     latest: dt.datetime | None
-    offsets: Column[int]
-    iterations: Column[int]
-    timestamps: Column[int]
-    successes: Column[bool]
-    code_hashes: Column[str]
-    damage: bytes
-    metrics: Mapping[str, Column[float]] = field(default_factory=dict)
+    index: Index
     all_metrics: bool = True
     packed_size: int = 0
     packed_end: bytes = b""
 
+    @property
+    def offsets(self) -> Column[int]:
+        """Where each line begins in the plain bytes."""
+        return self.index.columns["offsets"]
+
+    @property
+    def iterations(self) -> Column[int]:
+        """The records' numbers; None for a damaged line."""
+        return self.index.columns["iterations"]
+
+    @property
+    def timestamps(self) -> Column[int]:
+        """Microseconds since 1970 in UTC."""
+        return self.index.columns["timestamps"]
+
+    @property
+    def successes(self) -> Column[bool]:
+        """Whether each ran without error."""
+        return self.index.columns["successes"]
+
+    @property
+    def code_hashes(self) -> Column[str]:
+        """The first 16 hex digits of each ``code_hash``; the record has all 64."""
+        return self.index.columns["code_hashes"]
+
+    @property
+    def damage(self) -> bytes:
+        """Each line's `FaultKind` as a code; see `fault_of`."""
+        return self.index.damage
+
+    @property
+    def metrics(self) -> Mapping[str, Column[float]]:
+        """A column per name, in order of appearance."""
+        return self.index.metrics
+
     def fault_of(self, line: int) -> FaultKind | None:
         """Return what is wrong with a line, or None."""
-        return _DAMAGE_KINDS[self.damage[line]]
+        return kind_of_damage(self.damage[line])
 
     def time_of(self, line: int) -> dt.datetime | None:
         """Return when a line's record was made."""
@@ -111,45 +138,7 @@ class SegmentFooter:
 
     def line_of(self, iteration: int) -> int | None:
         """Return which line, counted from 0, holds the newest record with a number."""
-        for line in range(self.count - 1, -1, -1):
-            if self.iterations[line] == iteration:
-                return line
-        return None
-
-
-def moment_of(microseconds: int | None) -> dt.datetime | None:
-    """Return the time so many microseconds after 1970."""
-    return None if microseconds is None else EPOCH + dt.timedelta(microseconds=microseconds)
-
-
-def damage_code(kind: FaultKind | None) -> int:
-    """Return how a line's damage is stored."""
-    return _DAMAGE_CODES[kind]
-
-
-class _Stored(msgspec.Struct):
-    """The footer as it is stored: keys of later versions are passed over."""
-
-    version: int
-    plain_size: int
-    plain_sha256: bytes
-    count: int
-    records: int
-    first_iteration: int | None
-    last_iteration: int | None
-    highest_iteration: int | None
-    earliest: int | None
-    latest: int | None
-    damage: bytes
-    packed_size: int
-    packed_end: bytes
-    all_metrics: bool
-    index: dict[str, PackedColumn]
-    metrics: list[tuple[bytes, PackedColumn]]
-
-
-class _Versioned(msgspec.Struct):
-    version: int
+        return self.iterations.last_index(iteration)
 
 
 def footer_bytes(footer: SegmentFooter, packing: Packing) -> bytes:
@@ -158,36 +147,26 @@ def footer_bytes(footer: SegmentFooter, packing: Packing) -> bytes:
     Raises:
         UnsupportedOperationError: The footer is too long; seal fewer records.
     """
-    import zstandard  # noqa: PLC0415 - see frames
-
-    def microseconds(moment: dt.datetime | None) -> int | None:
-        return None if moment is None else (moment - EPOCH) // dt.timedelta(microseconds=1)
-
-    stored = _Stored(
-        version=VERSION,
-        plain_size=footer.plain_size,
-        plain_sha256=bytes.fromhex(footer.plain_sha256),
-        count=footer.count,
-        records=footer.records,
-        first_iteration=footer.first_iteration,
-        last_iteration=footer.last_iteration,
-        highest_iteration=footer.highest_iteration,
-        earliest=microseconds(footer.earliest),
-        latest=microseconds(footer.latest),
-        damage=footer.damage,
-        packed_size=footer.packed_size,
-        packed_end=footer.packed_end,
-        all_metrics=footer.all_metrics,
-        index={name: pack_column(getattr(footer, name), rising=name in _RISING) for name in _INDEX_COLUMNS},
-        metrics=[
-            (name.encode("utf-8", "surrogatepass"), pack_column(column)) for name, column in footer.metrics.items()
-        ],
+    summary: dict[str, Any] = {
+        "version": VERSION,
+        "plain_size": footer.plain_size,
+        "plain_sha256": bytes.fromhex(footer.plain_sha256),
+        "count": footer.count,
+        "records": footer.records,
+        "first_iteration": footer.first_iteration,
+        "last_iteration": footer.last_iteration,
+        "highest_iteration": footer.highest_iteration,
+        "earliest": _microseconds(footer.earliest),
+        "latest": _microseconds(footer.latest),
+        "all_metrics": footer.all_metrics,
+        "packed_size": footer.packed_size,
+        "packed_end": footer.packed_end,
+    }
+    stored = StoredFooter(
+        **summary, damage=footer.damage, index=packed_index(footer.index), metrics=packed_metrics(footer.index)
     )
-    plain = msgspec.msgpack.encode(stored)
-    packed = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(plain)
-    if len(plain) > MAX_PLAIN_FOOTER or len(packed) > MAX_FOOTER:
-        raise UnsupportedOperationError(f"the footer of {footer.count:,} records is too long; seal fewer at a time")
-    return packing.wrap_footer(_with_trailer(packed))
+    head = FooterHead(**summary, lowest_iteration=footer.lowest_iteration)
+    return packing.wrap_footer(_with_trailer(encoded(stored) + head_bytes(head)))
 
 
 def read_footer(source: Source, *, first_read: int = FIRST_READ) -> SegmentFooter | None:
@@ -204,6 +183,62 @@ def read_footer(source: Source, *, first_read: int = FIRST_READ) -> SegmentFoote
         CorruptionError: There is one, and it is damaged. The lines can still be read.
     """
     tail, size = source.tail(first_read)
+    place = _placed(tail, size)
+    if place is None:
+        return None
+    wanted = min(size, place.wrapped_size + PACKED_END)
+    if wanted > len(tail):
+        tail = source.read_at(size - wanted, wanted)
+    wrapped = tail[len(tail) - place.wrapped_size :]
+    packed = place.packing.unwrap_footer(wrapped)[: -_TRAILER.size]
+    if place.packing.wrap_footer(_with_trailer(packed)) != wrapped:
+        raise CorruptionError("the segment's footer is damaged")
+    try:
+        footer = _footer_of(packed)
+    except LaterVersionError:
+        return None
+    before = tail[: len(tail) - place.wrapped_size][-PACKED_END:]
+    is_of_this = footer.packed_size == size - place.wrapped_size and before.endswith(footer.packed_end)
+    return footer if is_of_this else None
+
+
+def read_head(source: Source) -> FooterHead | None:
+    """Return the head of a segment's footer, or None where only `read_footer` can tell: two small reads."""
+    tail, size = source.tail(HEAD_READ)
+    try:
+        place = _placed(tail, size)
+    except CorruptionError:
+        return None
+    found = None if place is None else head_before(tail, place.end)
+    if place is None or found is None:
+        return None
+    head = found[0]
+    if head.version != VERSION or head.packed_size != size - place.wrapped_size or len(head.packed_end) > PACKED_END:
+        return None
+    before = source.read_at(max(0, head.packed_size - PACKED_END), min(PACKED_END, head.packed_size))
+    return head if before.endswith(head.packed_end) else None
+
+
+class _Place(NamedTuple):
+    """Where a footer stands.
+
+    Attributes:
+        packing: What carries it.
+        wrapped_size: How many bytes at the end of the file that takes.
+        end: The offset, in what was read, of the footer's own last bytes.
+    """
+
+    packing: Packing
+    wrapped_size: int
+    end: int
+
+
+def _placed(tail: bytes, size: int) -> _Place | None:
+    """Find a footer by the last bytes of a file.
+
+    Raises:
+        CorruptionError: It is longer than can be.
+    """
     for packing in PACKINGS:
         end = len(tail) - len(packing.BEHIND_FOOTER)
         if tail[max(end, 0) :] == packing.BEHIND_FOOTER and tail[:end].endswith(_MAGIC) and end >= _TRAILER.size:
@@ -214,70 +249,41 @@ def read_footer(source: Source, *, first_read: int = FIRST_READ) -> SegmentFoote
     wrapped_size = packing.wrapped_size(length + _TRAILER.size)
     if length > MAX_FOOTER or wrapped_size > size:
         raise CorruptionError(f"the segment's footer says that it has {length:,} bytes, which cannot be")
-    wanted = min(size, wrapped_size + PACKED_END)
-    if wanted > len(tail):
-        tail = source.read_at(size - wanted, wanted)
-    wrapped = tail[len(tail) - wrapped_size :]
-    packed = packing.unwrap_footer(wrapped)[: -_TRAILER.size]
-    if packing.wrap_footer(_with_trailer(packed)) != wrapped:
-        raise CorruptionError("the segment's footer is damaged")
-    footer = _decoded(packed)
-    before = tail[: len(tail) - wrapped_size][-PACKED_END:]
-    if footer is None or footer.packed_size != size - wrapped_size or not before.endswith(footer.packed_end):
-        return None
-    return footer
+    return _Place(packing, wrapped_size, end - _TRAILER.size)
 
 
 def _with_trailer(packed: bytes) -> bytes:
-    return packed + _TRAILER.pack(zlib.crc32(packed), len(packed), _MAGIC)
+    return packed + _TRAILER.pack(crc32(packed), len(packed), _MAGIC)
 
 
-def _decoded(packed: bytes) -> SegmentFooter | None:
-    import zstandard  # noqa: PLC0415
-
-    try:
-        if zstandard.frame_content_size(packed) not in range(MAX_PLAIN_FOOTER + 1):
-            raise CorruptionError("the segment's footer is too long")
-        plain = zstandard.ZstdDecompressor().decompress(packed)
-        if msgspec.msgpack.decode(plain, type=_Versioned).version != VERSION:
-            return None
-        return _footer_of(msgspec.msgpack.decode(plain, type=_Stored))
-    except (zstandard.ZstdError, msgspec.MsgspecError, ValueError, OverflowError, KeyError) as error:
-        raise CorruptionError(f"the segment's footer cannot be decoded ({error})") from error
-
-
-def _footer_of(stored: _Stored) -> SegmentFooter:
-    count = stored.count
-    columns = {name: unpack_column(stored.index[name], count) for name in _INDEX_COLUMNS}
-    metrics = {
-        name.decode("utf-8", "surrogatepass"): column
-        for name, packed in stored.metrics
-        if (column := unpack_column(packed, count)) is not None
-    }
-    types = {name: None if column is None else column.values.typecode for name, column in columns.items()}
-    if len(stored.damage) != count or types != _INDEX_COLUMNS or not set(stored.damage) <= _DAMAGE_KINDS.keys():
-        raise CorruptionError("the segment's footer does not fit itself")
-    times = cast("Column[int]", columns["timestamps"])
-    for extreme in (min, max):
-        moment_of(extreme(cast("array[int]", times.values), default=0))  # beyond what a datetime holds: OverflowError
+def _footer_of(packed: bytes) -> SegmentFooter:
+    """Return the footer of its compressed bytes and its head; what has no head is unpacked to make one."""
+    head, start = head_before(packed, len(packed)) or (None, len(packed))
+    index = StoredIndex(packed[:start], head)
+    if head is None:
+        index.unpack()
+        summary = {name: getattr(index.stored, name) for name in SUMMARY}
+        lowest = min((number for number in index.columns["iterations"] if number is not None), default=None)
+        head = FooterHead(**summary, lowest_iteration=lowest)
+    if head.version != VERSION:
+        raise LaterVersionError("the segment's footer is one of a later version")
     return SegmentFooter(
-        plain_size=stored.plain_size,
-        plain_sha256=stored.plain_sha256.hex(),
-        count=count,
-        records=stored.records,
-        first_iteration=stored.first_iteration,
-        last_iteration=stored.last_iteration,
-        highest_iteration=stored.highest_iteration,
-        earliest=moment_of(stored.earliest),
-        latest=moment_of(stored.latest),
-        offsets=cast("Column[int]", columns["offsets"]),
-        iterations=cast("Column[int]", columns["iterations"]),
-        timestamps=times,
-        successes=cast("Column[bool]", columns["successes"]),
-        code_hashes=cast("Column[str]", columns["code_hashes"]),
-        damage=stored.damage,
-        metrics=metrics,
-        all_metrics=stored.all_metrics,
-        packed_size=stored.packed_size,
-        packed_end=stored.packed_end,
+        plain_size=head.plain_size,
+        plain_sha256=head.plain_sha256.hex(),
+        count=head.count,
+        records=head.records,
+        first_iteration=head.first_iteration,
+        last_iteration=head.last_iteration,
+        lowest_iteration=head.lowest_iteration,
+        highest_iteration=head.highest_iteration,
+        earliest=moment_of(head.earliest),
+        latest=moment_of(head.latest),
+        index=index,
+        all_metrics=head.all_metrics,
+        packed_size=head.packed_size,
+        packed_end=head.packed_end,
     )
+
+
+def _microseconds(moment: dt.datetime | None) -> int | None:
+    return None if moment is None else (moment - EPOCH) // dt.timedelta(microseconds=1)

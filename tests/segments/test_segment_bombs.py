@@ -16,6 +16,7 @@ import zstandard
 from segment_files import CODECS, loop_of, plain_lines, tiny
 
 from iterlog.segments import frames, members
+from iterlog.segments.head import FooterHead, head_bytes
 from iterlog.segments.sealing import seal_bytes
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ segment = SealedSegment(FileSource(os.open(sys.argv[1], os.O_RDONLY)))
 lines, error = 0, None
 try:
     if sys.argv[2] == "footer":
-        segment.footer()
+        footer = segment.footer()
+        if footer is not None:
+            footer.offsets, footer.iterations, footer.timestamps, footer.successes, footer.code_hashes, footer.damage
+            dict(footer.metrics)
     else:
         for _ in segment.lines() if sys.argv[2] == "lines" else segment.lines_back():
             lines += 1
@@ -215,20 +219,28 @@ FOOTER_BOMBS: dict[str, Callable[[], bytes]] = {
 }
 
 
+def head_of(count: int) -> bytes:
+    """Make the head that a footer of some damaged lines has."""
+    return head_bytes(FooterHead(1, count, 0, None, None, None, None, None, None, 0, b"", True, 0, b""))
+
+
 @pytest.mark.parametrize("packing", [frames, members], ids=["zstd", "gzip"])
+@pytest.mark.parametrize("head", [b"", head_of(0), head_of(2)], ids=["no head", "head of none", "head of two"])
 @pytest.mark.parametrize("bomb", FOOTER_BOMBS)
-def test_a_hostile_footer_is_a_corruption_error(tmp_path: Path, packing: Packing, bomb: str) -> None:
+def test_a_hostile_footer_is_a_corruption_error(tmp_path: Path, packing: Packing, head: bytes, bomb: str) -> None:
     """A footer with the right checksum and nonsense inside costs no memory, no time and no wrong answer."""
-    (tmp_path / "bomb").write_bytes(with_footer(packing, FOOTER_BOMBS[bomb]()))
+    (tmp_path / "bomb").write_bytes(with_footer(packing, FOOTER_BOMBS[bomb]() + head))
     assert read_limited(tmp_path / "bomb", "footer")[1] is not None
 
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_what_hostile_footers_are_made_from_is_accepted(tmp_path: Path, count: int) -> None:
-    """Each of the hostile footers fails for its own change."""
+    """Each of the hostile footers fails for its own change, with the head that it should have or without."""
     plain = stored_footer(count=count, damage=bytes(count), index=index_of(count))
-    (tmp_path / "empty").write_bytes(with_footer(frames, plain))
-    assert read_limited(tmp_path / "empty", "footer") == (0, None)
+    for head, is_accepted in ((b"", True), (head_of(count), True), (head_of(count + 1), False)):
+        (tmp_path / "empty").write_bytes(with_footer(frames, plain + head))
+        lines, error = read_limited(tmp_path / "empty", "footer")
+        assert (lines, error is None) == (0, is_accepted)
 
 
 @pytest.mark.parametrize("packing", [frames, members], ids=["zstd", "gzip"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -227,13 +228,10 @@ def test_the_checks_catch_a_footer_that_nothing_guards(codec: Codec, monkeypatch
 def test_the_checks_catch_a_footer_that_names_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the frame's size and last bytes in it, a footer would be taken for another frame's."""
     sealed, footer = seal_bytes(tiny())
-    decoded = footer_room._decoded
+    decoded = footer_room._footer_of
 
-    def unbound(packed: bytes) -> SegmentFooter | None:
-        found = decoded(packed)
-        if found is not None:
-            object.__setattr__(found, "packed_size", len(sealed) * 2 - (len(sealed) - footer.packed_size))
-        return found
+    def unbound(packed: bytes) -> SegmentFooter:
+        return replace(decoded(packed), packed_size=len(sealed) * 2 - (len(sealed) - footer.packed_size))
 
-    monkeypatch.setattr(footer_room, "_decoded", unbound)
+    monkeypatch.setattr(footer_room, "_footer_of", unbound)
     assert footer_found(sealed + sealed) is not None
