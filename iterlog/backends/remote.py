@@ -122,7 +122,7 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
         )
         self._gaps: dict[Position, str] = {}
         self._reader = CommitReader(self._client, self.url, self._on_missing)
-        self._committer = Committer(self._client, self.url, fences_behind=self._has_fence_behind)
+        self._committer = Committer(self._client, self.url, commits_from=self._reader.forward)
         self._sealer = Sealer(self._client, self.url, self._reader, level=level)
         self._collect = collect
         self._batch: Batch | None = None
@@ -281,9 +281,6 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
         if self._collect and keep_on():
             for kept in self._sealer.collect():
                 logger.info("%s: commits %d to %d are in %s only", self.url, kept.first, kept.end - 1, kept.name)
-
-    def _has_fence_behind(self, number: int) -> bool:
-        return any(commit.fence is not None for commit in self._reader.forward(number + 1))
 
     def _on_missing(self, position: Position, detail: str) -> None:
         if self._on_damage is OnDamage.RAISE:

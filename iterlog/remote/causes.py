@@ -91,15 +91,19 @@ _NAMES = {
     "PartialCredentialsError": Cause.NO_CREDENTIALS,
     "DefaultCredentialsError": Cause.NO_CREDENTIALS,
     "TokenRetrievalError": Cause.EXPIRED,
-    "EndpointConnectionError": Cause.AWAY,
     "ConnectTimeoutError": Cause.AWAY,
+    "ConnectionTimeoutError": Cause.AWAY,
+    "ServiceRequestTimeoutError": Cause.AWAY,
     "ClientConnectorError": Cause.AWAY,
     "ClientConnectorDNSError": Cause.AWAY,
-    "ServiceRequestError": Cause.AWAY,
     "ConnectionRefusedError": Cause.AWAY,
     "gaierror": Cause.AWAY,
 }
-"""Exceptions of clients, by name: their packages are not imported to look for them."""
+"""Exceptions of clients, by name: their packages are not imported to look for them.
+
+Only those that prove that no connection was made. EndpointConnectionError and ServiceRequestError do not: they also
+stand for a connection that was reset when the request had been sent.
+"""
 
 _BUILT_IN = (
     (FileExistsError, Cause.EXISTS),

@@ -67,11 +67,15 @@ class Commit:
         if self.fence is not None:
             return self.fence.next_number if self.fence.next_number >= 0 else None
         if self.next_number is not None:
-            return self.next_number
-        try:
-            return (decode_line(self.lines[-1]).iteration or 0) + 1
-        except (DamagedLineError, IndexError):
-            return None
+            return self.next_number if self.next_number >= 0 else None
+        if not self.lines or (len(self.lines) > 1 and _number_of(self.lines[0]) is None):
+            return None  # a first line that is damaged may have been the control line
+        last = _number_of(self.lines[-1])
+        return None if last is None else last + 1
+
+    def above(self) -> int:
+        """Return the first number above those of all lines that can be read."""
+        return max((number + 1 for line in self.lines if (number := _number_of(line)) is not None), default=0)
 
 
 def append_body(lines: Sequence[bytes], next_number: int) -> tuple[bytes, int]:
@@ -83,7 +87,8 @@ def append_body(lines: Sequence[bytes], next_number: int) -> tuple[bytes, int]:
     """
     numbers = [iteration_of(line) for line in lines]
     behind = max(next_number, max(numbers) + 1)
-    if numbers[-1] + 1 == behind and _shows_length(lines) and any(b'"id":"' in line for line in lines):
+    shows_itself = _shows_length(lines) and not lines[0].startswith(_CONTROL)
+    if numbers[-1] + 1 == behind and shows_itself and any(b'"id":"' in line for line in lines):
         return _joined(lines), behind
     control = {"_iterlog": "append", "next": behind, "id": os.urandom(8).hex(), "_more": len(lines)}
     return _joined([_encoded(control), *lines]), behind
@@ -148,6 +153,13 @@ def is_divisible(body: bytes) -> bool:
 
 def _shows_length(lines: Sequence[bytes]) -> bool:
     return _following(lines[0]) == len(lines) - 1
+
+
+def _number_of(line: bytes) -> int | None:
+    try:
+        return decode_line(line).iteration or 0
+    except DamagedLineError:
+        return None
 
 
 def _following(line: bytes) -> int:

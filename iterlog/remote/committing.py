@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, TypeVar
 from iterlog.errors import (
     ConflictError,
     CorruptionError,
-    IterlogError,
     RecordError,
     UnavailableError,
     UnsupportedOperationError,
@@ -37,9 +36,10 @@ from iterlog.remote.layout import BOUNDARIES, BUCKET, MARKER, PROBE, bucket_of, 
 from iterlog.remote.tail import Tail, find_tail, now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from iterlog.remote.client import ObjectClient
+    from iterlog.remote.commits import Commit
 
 _T = TypeVar("_T")
 
@@ -65,7 +65,7 @@ class Committer:
     Args:
         client: The store.
         url: How errors name the history.
-        fences_behind: Says whether a fence stands in a commit behind a number, in commits that were collected.
+        commits_from: Reads the commits from a number on, wherever they stand by now.
         deadline_s: How long a commit may stay undecided, in seconds.
     """
 
@@ -74,12 +74,12 @@ class Committer:
         client: ObjectClient,
         url: str,
         *,
-        fences_behind: Callable[[int], bool],
+        commits_from: Callable[[int], Iterable[Commit]],
         deadline_s: float = DEADLINE_S,
     ) -> None:
         self._client = client
         self._url = url
-        self._fences_behind = fences_behind
+        self._commits_from = commits_from
         self._deadline_s = deadline_s
         self._lock = threading.RLock()
         self._tail: Tail | None = None
@@ -148,16 +148,18 @@ class Committer:
                 raise RecordError(f"an append of {len(body):,} bytes is too long for one object, {MAX_OBJECT:,}")
             number, known_at, sent_at = tail.number + 1, tail.known_at, now()
             stored = self._create(number, body)
-            if stored is None and now() - known_at > _ASLEEP_S and not self._stands(number):
-                tail = self._look()
-                continue
-            tail = self._advance(tail, number, body if stored is None else stored, sent_at)
             if stored is None:
-                return tail
+                if now() - known_at > _ASLEEP_S and not self._stands(number, body):
+                    tail = self._look()
+                    continue
+                return self._advance(tail, number, body, sent_at)
+            # Who slept and finds another's commit may be watching its bucket go: what is free behind it proves nothing.
+            tail = self._advance(tail, number, stored, known_at)
             losses += 1
             time.sleep(random.uniform(0, min(_FIRST_PAUSE_S * 2**losses, _LONGEST_PAUSE_S)))  # noqa: S311 - jitter
-            if losses % _LOSSES_BEFORE_A_LOOK == 0 and self._fence < 0:
-                tail = self._look()  # who took the history over has to see each commit: one may be a fence
+            if losses % _LOSSES_BEFORE_A_LOOK == 0:
+                # Who took the history over has to see each commit: one may be a fence.
+                tail = self._look() if self._fence < 0 else self._catch_up(tail)
 
     def _create(self, number: int, body: bytes) -> bytes | None:
         """Create a commit; return None once it stands, or the bytes of the one that stands in its place."""
@@ -165,21 +167,17 @@ class Committer:
         began, pause, sends, undecided = time.monotonic(), _FIRST_PAUSE_S, 0, False
         while True:
             sends += 1
-            refusal: IterlogError | None = None
             try:
                 self._client.create(key, body)
-            except ObjectExistsError:
-                pass
-            except UndecidedError:
+            except (ObjectExistsError, UndecidedError):
                 undecided = True
             except RefusedError as error:
                 waited = time.monotonic() - began
                 if not undecided and (not error.again or sends >= _SENDS_WHEN_AWAY or waited > _AWAY_PATIENCE_S):
                     raise error.error from error
-                refusal = error.error
             else:
                 return None
-            if undecided or refusal is None:
+            if undecided:
                 stored = self._looked_at(key)
                 if stored is not None:
                     return None if stored == body else stored
@@ -204,9 +202,11 @@ class Committer:
         return WriteUncertainError(self._end, url=self._url)
 
     def _advance(self, tail: Tail, number: int, body: bytes, known_at: float) -> Tail:
-        commit = parse_commit(number, body)
+        return self._tail_behind(tail, parse_commit(number, body), known_at)
+
+    def _tail_behind(self, tail: Tail, commit: Commit, known_at: float) -> Tail:
         self._tail = tail.behind(commit, known_at)
-        if commit.fence is not None and 0 <= self._fence < number:
+        if commit.fence is not None and 0 <= self._fence < commit.number:
             self._taken_over(commit.fence.by)
         return self._tail
 
@@ -217,15 +217,21 @@ class Committer:
         )
         raise ConflictError(self._end, url=self._url)
 
-    def _stands(self, number: int) -> bool:
-        """Whether a commit made after a long pause counts: not when its bucket was collected meanwhile."""
+    def _stands(self, number: int, body: bytes) -> bool:
+        """Whether a commit made after a long pause counts: not when its bucket was collected before."""
         collected = self._asked(lambda: buckets_in(entry.name for entry in self._client.entries(BOUNDARIES)))
         if not collected or bucket_of(number) > collected[-1]:
             return True
         # Nobody reads it there: the bucket's segment stands for all its commits.
         self._asked(lambda: self._client.remove([commit_key(number)]))
-        if self._fence >= 0 and self._fences_behind(self._fence):
-            self._taken_over("while this process slept")
+        ours = parse_commit(number, body)
+        for commit in self._commits_from(number):
+            if commit == ours:
+                return True  # it was sealed with the others: it had been made, and the answer was what came late
+            if commit.fence is not None and 0 <= self._fence < commit.number:
+                self._taken_over(commit.fence.by)
+            if self._fence < 0:
+                break
         return False
 
     # before the first one
@@ -248,8 +254,12 @@ class Committer:
 
     def _catch_up(self, tail: Tail) -> Tail:
         """Read what was committed since; one request when that is nothing."""
-        if now() - tail.known_at > _ASLEEP_S and self._fence < 0:
-            return self._look()
+        if now() - tail.known_at > _ASLEEP_S:
+            if self._fence < 0:
+                return self._look()
+            known_at = now()
+            for commit in self._commits_from(tail.number + 1):
+                tail = self._tail_behind(tail, commit, known_at)
         while True:
             known_at, number = now(), tail.number + 1
             try:

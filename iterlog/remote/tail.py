@@ -38,7 +38,9 @@ class Tail:
     def behind(self, commit: Commit, known_at: float) -> Tail:
         """Return the tail after one more commit."""
         following = commit.next_iteration()
-        next_number = self.next_number + 1 if following is None else max(self.next_number, following)
+        if following is None:  # each of its lines had a number, too
+            following = max(self.next_number + max(1, len(commit.lines)), commit.above())
+        next_number = max(self.next_number, following)
         last = commit.number if commit.lines else self.last
         kept = tuple(each for each in self.commits if each.number == self.last) if not commit.lines else ()
         return Tail(commit.number, next_number, last, known_at, (commit, *kept))
@@ -85,17 +87,24 @@ def find_tail(client: ObjectClient) -> Tail:
 def _tail_at(client: ObjectClient, newest: int, known_at: float) -> Tail:
     """Read backwards until the next iteration number is known: one commit, unless that one is damaged."""
     commits: list[Commit] = []
-    damaged = 0
+    damaged = above = 0
     following: int | None = None
     for number in range(newest, -1, -1):
-        commit = parse_commit(number, client.get(commit_key(number)))
+        try:
+            commit = parse_commit(number, client.get(commit_key(number)))
+        except MissingObjectError:
+            if number == newest:
+                raise
+            damaged += 1
+            continue
         commits.append(commit)
         following = commit.next_iteration()
         if following is not None:
             break
         damaged += max(1, len(commit.lines))  # each of its lines had a number, too
+        above = max(above, commit.above())
     last = next((commit.number for commit in commits if commit.lines), -1)
     fence = commits[-1].fence if commits else None
     if last < 0 and fence is not None:
         last = fence.last
-    return Tail(newest, (following or 0) + damaged, last, known_at, tuple(commits))
+    return Tail(newest, max((following or 0) + damaged, above), last, known_at, tuple(commits))
