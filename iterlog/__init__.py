@@ -53,7 +53,7 @@ _HOMES = {
     "FaultKind": "reports",
     "ResumePoint": "reports",
     "VerifyReport": "reports",
-    "Kept": "rotation.keeping",
+    "Kept": "rotation.rewriting",
     "SegmentFooter": "segments.footer",
     "SpoolState": "spool.status",
     "SpoolStatus": "spool.status",
@@ -97,7 +97,7 @@ if TYPE_CHECKING:
     from iterlog.reports import FaultKind as FaultKind
     from iterlog.reports import ResumePoint as ResumePoint
     from iterlog.reports import VerifyReport as VerifyReport
-    from iterlog.rotation.keeping import Kept as Kept
+    from iterlog.rotation.rewriting import Kept as Kept
     from iterlog.segments.footer import SegmentFooter as SegmentFooter
     from iterlog.spool.status import SpoolState as SpoolState
     from iterlog.spool.status import SpoolStatus as SpoolStatus

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from iterlog.position import Durability, Position
-    from iterlog.rotation.keeping import Kept
+    from iterlog.rotation.rewriting import Kept
     from iterlog.segments.footer import SegmentFooter
     from iterlog.spool.status import SpoolStatus
 
@@ -89,7 +89,8 @@ class SupportsSegments(ABC):
             dry_run: Only say what would be done.
 
         Raises:
-            UnsupportedOperationError: Another process is at it.
+            ConflictError: Another process is at it and did not come to its end within a minute.
+            UnavailableError: The storage refused; the parts that were not yielded are still there.
         """
 
 
@@ -113,6 +114,7 @@ class SupportsRotation(SupportsSegments):
         """Compress the sealed parts that are plain; yield each when it is done.
 
         Raises:
+            ConflictError: Another process is at it and did not come to its end within a minute.
             UnavailableError: The storage refused; the plain part is still there.
         """
 
@@ -120,8 +122,14 @@ class SupportsRotation(SupportsSegments):
     def prune(self, *, dry_run: bool = False) -> Iterator[Kept]:
         """Remove the oldest sealed parts beyond what the history's options say is to be kept; yield each.
 
+        Readers that have not come so far are told: see `iterlog.HistoryStore.read`.
+
         Args:
             dry_run: Only say what would be removed.
+
+        Raises:
+            ConflictError: As `compress`.
+            UnavailableError: The storage refused; what was not yielded is still there.
         """
 
 

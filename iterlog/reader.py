@@ -21,7 +21,7 @@ from iterlog.position import START, Durability, Position
 from iterlog.reports import ADVICE, Fault, FaultKind, VerifyReport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     from iterlog.record import IterationRecord
     from iterlog.url import HistoryURL
@@ -116,6 +116,10 @@ class HistoryReader(ABC):
         """Return how long `follow` waits before its next look, after so many seconds without a new record."""
         return poll_s
 
+    def _scan_to_verify(self, report: Callable[[Fault], None]) -> Iterator[tuple[Position, bytes]]:  # noqa: ARG002 - for who has parts
+        """Yield what `_scan` yields of the whole history; where that would tell of damage, or raise it, report it."""
+        return self._scan(START)
+
     def _unread(self) -> Iterable[Fault]:
         """Return what `_scan` passes over: appends that are not whole."""
         return ()
@@ -136,12 +140,16 @@ class HistoryReader(ABC):
     def read(self, start: Position | None = None) -> Iterator[IterationRecord]:
         """Return an iterator over the records behind a position, oldest first.
 
+        Where retention removed what stood behind the position before it was read, that is a warning, once, and reading
+        goes on where the history begins now; with ``on_damage=raise`` it is an error whose position is that place.
+
         Args:
-            start: A position of this history; None for its beginning.
+            start: A position of this history; None for its beginning, wherever that is by now.
 
         Raises:
             ConfigError: ``start`` is no position of this history.
-            CorruptionError: A line is damaged and ``on_damage=raise``, or the history ends before ``start``.
+            CorruptionError: A line is damaged, or what was to be read was removed, and ``on_damage=raise``; or the
+                history ends before ``start``.
             UnavailableError: The storage cannot be read.
         """
         self._check_open()
@@ -216,13 +224,16 @@ class HistoryReader(ABC):
     ) -> Iterator[IterationRecord]:
         """Return an iterator over the records behind a position that waits for more instead of ending.
 
+        Who follows more slowly than retention removes is told as by `read`.
+
         Args:
             start: A position of this history; None for its beginning.
             poll_s: Seconds between two looks; a remote store is asked less often while nothing comes.
             idle_s: End after so many seconds without a new record; None: go on until the history is closed.
 
         Raises:
-            CorruptionError: The history became shorter than what was read, or ``on_damage=raise``.
+            CorruptionError: The history became shorter than what was read; or a line is damaged, or was removed before
+                it was read, and ``on_damage=raise``.
             UnavailableError: The storage cannot be read.
         """
         self._check_open()
@@ -230,14 +241,15 @@ class HistoryReader(ABC):
 
     @final
     def verify(self) -> VerifyReport:
-        """Check every line of the history and return what is damaged; changes nothing.
+        """Check every line of the history and return what is damaged, whatever ``on_damage`` is; changes nothing.
 
         Raises:
             UnavailableError: The storage cannot be read.
         """
         self._check_open()
-        records, end, faults = 0, START, []
-        for position, line in self._scan(START):
+        records, end = 0, START
+        faults: list[Fault] = []
+        for position, line in self._scan_to_verify(faults.append):
             end = position
             try:
                 record: IterationRecord | None = decode_line(line)

@@ -30,6 +30,8 @@ class FaultKind(enum.StrEnum):
     """Records that stood there are gone: a file or an object was removed, or can no longer be read."""
     TORN = "torn"
     """The end of the history is an append that was cut short; the next writer sets it aside."""
+    FILE = "file"
+    """A file of the history is not read: it is damaged, or not what stands in its place; its records may be."""
 
 
 ADVICE = {
@@ -41,6 +43,7 @@ ADVICE = {
     FaultKind.UNFINISHED: "nothing acknowledged is lost; the lines are skipped",
     FaultKind.MISSING: "restore the file or object from a copy if there is one; the others are used",
     FaultKind.TORN: "nothing acknowledged is lost; repair() or the next append sets it aside",
+    FaultKind.FILE: "nothing removes it; look whether it holds anything that is not read elsewhere",
 }
 """What can be done about each kind of fault."""
 

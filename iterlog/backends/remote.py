@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from iterlog.remote.client import Requests
     from iterlog.remote.commits import Commit
-    from iterlog.rotation.keeping import Kept
+    from iterlog.rotation.rewriting import Kept
     from iterlog.segments.footer import SegmentFooter
     from iterlog.url import HistoryURL
 

@@ -18,7 +18,6 @@ from iterlog.errors import ConfigError, CorruptionError, HistoryNotFoundError, U
 from iterlog.options import Option, choice_of, count, duration, size
 from iterlog.position import Durability, Position
 from iterlog.reader import COMMON_OPTIONS, OnDamage, logger
-from iterlog.reports import Fault, FaultKind
 from iterlog.store import HistoryStore
 
 if sys.platform == "win32":
@@ -31,15 +30,19 @@ from iterlog.files.machine import network_file_system
 from iterlog.lines import holds_record
 from iterlog.rotation.active import ActiveFile, SealLimits
 from iterlog.rotation.background import Background
-from iterlog.rotation.keeping import Keeper, Kept, Retention
+from iterlog.rotation.checking import SetChecker
+from iterlog.rotation.keeping import Keeper
 from iterlog.rotation.layout import is_set, misnamed_directory
 from iterlog.rotation.reading import SetReader, checked_number
+from iterlog.rotation.retention import Retention
 from iterlog.segments.packing import Codec
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from iterlog.reports import Fault
+    from iterlog.rotation.rewriting import Kept
     from iterlog.segments.footer import SegmentFooter
     from iterlog.url import HistoryURL
 
@@ -101,9 +104,7 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
         self._check_place()
         if codec is Codec.GZIP and level is not None and level > _HIGHEST_GZIP_LEVEL:
             raise ConfigError(f"gzip has no level {level}; give level= 1 to {_HIGHEST_GZIP_LEVEL}", url=self.url)
-        self._damaged_parts: dict[int, str] = {}
-        self._told_damaged: set[int] = set()
-        self._told_removed = False
+        self._told: set[tuple[int, ...]] = set()  # what was logged once
         self._retention = Retention(keep_records, keep_bytes, keep_age)
         self._compress = compress
         self._max_records, self._max_bytes = max_records, max_bytes
@@ -135,10 +136,7 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
         return position
 
     def _scan(self, start: Position) -> Iterator[tuple[Position, bytes]]:
-        first = checked_number(start, self.url)
-        if not first:
-            self._damaged_parts.clear()  # all of them are looked at again
-        for numbers, lines in self._reader.forward(first):
+        for numbers, lines in self._reader.forward(checked_number(start, self.url)):
             yield from zip(map(Position, zip(numbers, strict=True)), lines, strict=True)
 
     def _scan_back(self) -> Iterator[tuple[Position, bytes]]:
@@ -153,15 +151,16 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
         return self._reader.count(lambda lines: sum(1 for _, line in lines if holds_record(line)))
 
     def _unread(self) -> list[Fault]:
-        faults = [
-            Fault(Position.of(number), FaultKind.CHECKSUM, detail) for number, detail in self._damaged_parts.items()
-        ]
-        if self._reader.unread_end():
-            # What looks torn may be an append in flight; who keeps writers out can tell.
+        checker = SetChecker(self._directory, self.url)
+        faults = checker.unread_files()
+        if checker.unread_end():
             with self._file.at_rest():
-                unread = self._reader.unread_end()
-            faults += [Fault(Position.of(number), kind, detail) for number, kind, detail in unread]
+                faults += checker.unread_end()
         return faults
+
+    def _scan_to_verify(self, report: Callable[[Fault], None]) -> Iterator[tuple[Position, bytes]]:
+        for number, line in SetChecker(self._directory, self.url).lines(report):
+            yield Position.of(number), line
 
     def _next_number(self) -> int:
         return self._file.repair()
@@ -206,13 +205,19 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
         """Compress the sealed files that are plain; yield each when it is done.
 
         Raises:
+            ConflictError: Another process is at it and did not come to its end within a minute.
             UnavailableError: The storage refused; the plain file is still there.
         """
         self._check_open()
         return self._keeper.compress()
 
     def prune(self, *, dry_run: bool = False) -> Iterator[Kept]:
-        """Remove the oldest sealed files beyond ``keep_records``, ``keep_bytes`` and ``keep_age``; yield each."""
+        """Remove the oldest sealed files beyond ``keep_records``, ``keep_bytes`` and ``keep_age``; yield each.
+
+        Raises:
+            ConflictError: As `compress`.
+            UnavailableError: The storage refused; what was not yielded is still there.
+        """
         self._check_open()
         return iter(()) if self._retention.keeps_everything else self._keeper.prune(dry_run=dry_run)
 
@@ -224,7 +229,8 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
             dry_run: Only say what would be done.
 
         Raises:
-            UnsupportedOperationError: Another process is at it.
+            ConflictError: As `compress`.
+            UnavailableError: The storage refused; the files that were not yielded are still there.
         """
         self._check_open()
         return self._keeper.compact(self._max_records, self._max_bytes, recompress=recompress, dry_run=dry_run)
@@ -243,26 +249,36 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
                 self._background.run_here()
 
     def _keep(self, keep_on: Callable[[], bool]) -> None:
-        """Compress and remove what is due; an append never fails because this does."""
-        for _ in self._keeper.compress(keep_on):
-            pass
-        if not self._retention.keeps_everything and keep_on():
-            for _ in self._keeper.prune():
-                pass
+        """Compress and remove what is due; an append never fails because this does, and never waits for others."""
+        done = self._keeper.keep(keep_on, wait=self._compress is Compress.BACKGROUND)
+        if not done:
+            self._work_waits = True  # for another append
 
     def _part_damaged(self, number: int, detail: str) -> None:
         position = Position.of(number)
         if self._on_damage is OnDamage.RAISE:
             raise CorruptionError(f"{detail}; read on from position {position}", url=self.url, position=position)
-        if number not in self._told_damaged:
-            self._told_damaged.add(number)
+        if self._is_news(number):
             logger.warning("%s: %s; its readable lines are used", self.url, detail)
-        self._damaged_parts[number] = detail
 
-    def _lines_removed(self, first: int) -> None:
-        if not self._told_removed:
-            self._told_removed = True
-            logger.info("%s: older records were removed; the history begins at position %d", self.url, first)
+    def _lines_removed(self, number: int, first: int) -> None:
+        position = Position.of(first)
+        if not number:
+            if self._is_news(0, first):
+                logger.info("%s: older records were removed; the history begins at position %s", self.url, position)
+            return
+        message = (
+            f"the records from position {number:,} on were removed by retention; the history begins at position {first}"
+        )
+        if self._on_damage is OnDamage.RAISE:
+            raise CorruptionError(f"{message}; read on from there", url=self.url, position=position)
+        if self._is_news(number, first):
+            logger.warning("%s: %s", self.url, message)
+
+    def _is_news(self, *what: int) -> bool:
+        news = what not in self._told
+        self._told.add(what)
+        return news
 
     def _refuse_network(self) -> None:
         kind = network_file_system(_existing(self._directory)) if not self._file.opened else None

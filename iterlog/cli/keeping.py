@@ -77,7 +77,7 @@ def seal(url: str | None, form: Format) -> None:
 def compress(url: str | None, form: Format) -> None:
     """Compress the sealed files of a rotating set, each verified before the plain one is removed.
 
-    Running loops do this by themselves. While another process is at it, there is nothing to do.
+    Running loops do this by themselves. While another process is at it, the command waits for a minute at most.
     """
     with _opened_set(url) as rotation:
         _write(form, rotation.compress(), "nothing to compress")
@@ -100,7 +100,8 @@ def compress(url: str | None, form: Format) -> None:
 def prune(url: str | None, dry_run: bool, form: Format, **limits: str | None) -> None:
     """Remove the oldest sealed files of a rotating set, never the one that is appended to.
 
-    Whole files are removed; what is to be kept is said by the options, or in the URL.
+    Whole files are removed; what is to be kept is said by the options, or in the URL. While another process is
+    compressing or removing files, the command waits for a minute at most.
     """
     given = {name: text for name, text in limits.items() if text is not None}
     if not given and not any(name in limits for name in iterlog.HistoryURL.parse(url).query):

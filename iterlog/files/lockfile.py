@@ -17,8 +17,7 @@ import socket
 import struct
 import sys
 import time
-import weakref
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,7 +36,7 @@ _RECEIPT_AT = 2 * _PART
 _LONGEST_RECEIPT = 1 << 16
 _NUMBERS_END = 1 << 63
 _CLAIM_BYTE = 1 << 30  # far behind the content: the range lock of the claim covers this one byte
-_KEEPER_BYTE = _CLAIM_BYTE + 1
+KEEPER_BYTE = _CLAIM_BYTE + 1
 _DEAD_HOLDER_WAIT_S = 3.0
 
 _encode = msgspec.json.Encoder().encode
@@ -52,11 +51,14 @@ class WriterNote:
         boot_id: The boot it wrote in. Another one now means the machine may have crashed since.
         highest: At least the highest iteration number of the history whenever its last line does not have it.
         turn: The number of the file that is appended to, in a set of files; changes whenever writers must look again.
+        reserved: No line of the set ever had a higher number: what is handed out is noted before, some at a time. Equal
+            to ``turn`` while nothing was appended to that file.
     """
 
     boot_id: str
     highest: int = -1
     turn: int = 0
+    reserved: int = 0
 
 
 class LockFile:
@@ -76,7 +78,7 @@ class LockFile:
         """Wait for the append lock; return whether the file is new: nobody has left a note in it."""
         while True:
             if self._descriptor < 0:
-                self._descriptor, created = _open_or_create(self.path)
+                self._descriptor, created = open_or_create(self.path)
                 self._new = self._new or created
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             if os.fstat(self._descriptor).st_nlink:
@@ -113,11 +115,7 @@ class LockFile:
 
     def read_note(self) -> WriterNote | None:
         """Return the last writer's note, None when there is none that can be read."""
-        fields = _read_part(self._descriptor, _NOTE_AT)
-        boot, highest, turn = fields.get("boot_id"), fields.get("highest"), fields.get("turn", 0)
-        if not isinstance(boot, str) or type(highest) is not int or not -1 <= highest < _NUMBERS_END:
-            return None
-        return WriterNote(boot, highest, turn if type(turn) is int else 0)
+        return _note_in(self._descriptor)
 
     def note_bytes(self) -> bytes:
         """Return the note as it stands: the cheapest way to learn whether another writer left a new one."""
@@ -125,8 +123,7 @@ class LockFile:
 
     def write_note(self, note: WriterNote, *, durable: bool = False) -> None:
         """Replace the note; only under the append lock."""
-        fields = {"format": 1, "boot_id": note.boot_id, "highest": note.highest, "turn": note.turn}
-        _write_part(self._descriptor, _NOTE_AT, fields)
+        _write_part(self._descriptor, _NOTE_AT, {"format": 1, **asdict(note)})
         self._new = False
         if durable:
             os.fsync(self._descriptor)
@@ -157,7 +154,7 @@ class LockFile:
         if self._claim_descriptor >= 0:
             return
         path = self.path if self._range_claim else f"{self.path}.claim"
-        descriptor, created = _open_or_create(path)
+        descriptor, created = open_or_create(path)
         self._new = self._new or (created and path == self.path)
         try:
             self._wait_for_claim(descriptor)
@@ -207,72 +204,24 @@ class LockFile:
 
     def _change_claim(self, descriptor: int, range_lock: int, whole_lock: int) -> None:
         if self._range_claim:
-            _lock_byte(descriptor, range_lock, _CLAIM_BYTE)
+            lock_byte(descriptor, range_lock, _CLAIM_BYTE)
         else:
             fcntl.flock(descriptor, whole_lock)
 
 
-class KeeperLock:
-    """The lock of who compresses, merges and removes the sealed files of a set; appends never wait for it.
-
-    Args:
-        path: The lock file's.
-        shared_with_other_machines: As for `LockFile`.
-    """
-
-    def __init__(self, path: str, *, shared_with_other_machines: bool = False) -> None:
-        self._range = sys.platform == "linux" and not shared_with_other_machines
-        self._path = path if self._range else f"{path}.keeper"
-        self._descriptor = -1
-        _keeper_locks.add(self)
-
-    def try_acquire(self) -> bool:
-        """Take the lock if nobody has it; return whether it is taken now."""
-        descriptor, _ = _open_or_create(self._path)
-        try:
-            if self._range:
-                _lock_byte(descriptor, fcntl.F_WRLCK, _KEEPER_BYTE)
-            else:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno not in {errno.EAGAIN, errno.EACCES}:
-                raise
-            return False
-        self._descriptor = descriptor
-        return True
-
-    def release(self) -> None:
-        """Give the lock back."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor < 0:
-            return
-        with contextlib.suppress(OSError):  # a child forked just now may keep the descriptor for a moment longer
-            if self._range:
-                _lock_byte(descriptor, fcntl.F_UNLCK, _KEEPER_BYTE)
-            else:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
+def read_note(path: str) -> WriterNote | None:
+    """Return the note in a lock file, for who only reads; None when there is none that can be read."""
+    try:
+        descriptor = os.open(path, READ_FLAGS)
+    except OSError:
+        return None
+    try:
+        return _note_in(descriptor)
+    finally:
         os.close(descriptor)
 
-    def forget(self) -> None:
-        """Let go in a forked child without a word to others: a copy of the descriptor would keep the parent's lock."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
 
-
-_keeper_locks: weakref.WeakSet[KeeperLock] = weakref.WeakSet()
-
-
-def _forget_keepers() -> None:
-    for lock in list(_keeper_locks):
-        lock.forget()
-
-
-os.register_at_fork(after_in_child=_forget_keepers)
-
-
-def _lock_byte(descriptor: int, kind: int, byte: int) -> None:
+def lock_byte(descriptor: int, kind: int, byte: int) -> None:
     """Take or give back an open file description lock (fcntl(2)) on one byte, without waiting.
 
     Unlike a POSIX lock it is not lost when another descriptor of the file is closed in this process.
@@ -281,7 +230,7 @@ def _lock_byte(descriptor: int, kind: int, byte: int) -> None:
     fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
 
 
-def _open_or_create(path: str) -> tuple[int, bool]:
+def open_or_create(path: str) -> tuple[int, bool]:
     """Open a lock file, creating it durably, so that no crash can make a written-to history look untouched."""
     try:
         return os.open(path, _OPEN_FLAGS), False
@@ -310,6 +259,15 @@ def _decoded(data: bytes) -> dict[str, Any]:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return {}
     return fields if isinstance(fields, dict) else {}
+
+
+def _note_in(descriptor: int) -> WriterNote | None:
+    fields = _read_part(descriptor, _NOTE_AT)
+    boot, highest = fields.get("boot_id"), fields.get("highest")
+    turn, reserved = (number if type(number := fields.get(name)) is int else 0 for name in ("turn", "reserved"))
+    if not isinstance(boot, str) or type(highest) is not int or not -1 <= highest < _NUMBERS_END:
+        return None
+    return WriterNote(boot, highest, turn, max(turn, reserved))
 
 
 def _write_part(descriptor: int, offset: int, fields: dict[str, Any]) -> None:

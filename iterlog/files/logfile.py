@@ -72,7 +72,7 @@ class LogFile:
         self._size = _UNKNOWN  # what the file had when this handle last looked
         self._next = 0  # the first iteration number not handed out, as of _size
         self._noted_highest = -1
-        self._turn = 0  # of the note; files of one set take turns
+        self._turn = self._reserved = 0  # of the note; files of one set take turns
         self._boot_checked = False
         _live.add(self)
 
@@ -322,7 +322,7 @@ class LogFile:
 
     def _note(self, highest: int, *, durable: bool = False) -> None:
         """Note a number that the last line is about to hide, before it does."""
-        self._lock.write_note(WriterNote(boot_id(), highest, self._turn), durable=durable)
+        self._lock.write_note(WriterNote(boot_id(), highest, self._turn, self._reserved), durable=durable)
         self._noted_highest = highest
 
     def _check(self) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import time
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iterlog.backends.jsonl import JsonlHistory
 from iterlog.backends.rotating import RotatingHistory
 from iterlog.errors import ConflictError, UnsupportedOperationError
 from iterlog.files.durable import CREATE_FLAGS, READ_FLAGS, WRITE_FLAGS, copy_range, sync_directory
-from iterlog.files.lockfile import KeeperLock, LockFile
+from iterlog.files.keeperlock import KeeperLock
+from iterlog.files.lockfile import LockFile
 from iterlog.files.tail import put_in_order
 from iterlog.reader import logger
 from iterlog.rotation.layout import LOCK_NAME, read_listing
@@ -141,6 +142,10 @@ class _RotatingSet(Removable):
         """Remove file after file, oldest first: what an interrupted removal leaves is the end of the same history."""
         listing = read_listing(self._path)
         self._unlink([*listing.dead, *(part.name for part in (*listing.redundant, *listing.parts))])
+        note = self._lock.read_note()
+        if note is not None:
+            # Whoever begins anew goes on behind all positions there were, and takes nothing for lost.
+            self._lock.write_note(replace(note, turn=note.reserved))
 
     def remove_before(self, position: Position) -> None:
         """Remove the sealed files that end before a position; the positions of what stays do not change."""
@@ -156,14 +161,11 @@ class _RotatingSet(Removable):
 
     def _keep_others_out(self, held: contextlib.ExitStack) -> None:
         keeper = KeeperLock(self._lock_path())
-        deadline = time.monotonic() + _KEEPER_WAIT_S
-        while not keeper.try_acquire():
-            if time.monotonic() > deadline:
-                raise ConflictError(
-                    "another process is compressing the source; nothing was removed; start again when it is done",
-                    url=self._history.url,
-                )
-            time.sleep(0.02)
+        if not keeper.acquire(timeout_s=_KEEPER_WAIT_S):
+            raise ConflictError(
+                "another process is compressing the source; nothing was removed; start again when it is done",
+                url=self._history.url,
+            )
         held.callback(keeper.release)
 
     def _lock_path(self) -> str:

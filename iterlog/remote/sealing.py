@@ -18,7 +18,7 @@ from iterlog.remote.client import MAX_OBJECT, ObjectExistsError
 from iterlog.remote.commits import is_divisible
 from iterlog.remote.committing import answered
 from iterlog.remote.layout import BUCKET, SEGMENTS, boundary_key, commit_key, segment_in, segment_key
-from iterlog.rotation.keeping import Kept
+from iterlog.rotation.rewriting import Kept
 from iterlog.segments.sealing import seal, verify_sealed
 from iterlog.segments.segment import SealedSegment
 from iterlog.segments.source import BytesSource
@@ -100,7 +100,13 @@ class Sealer:
         """Seal one bucket; return the bytes of its segment, None when it stays as it is."""
         parts: list[bytes] = []
         try:
-            footer = seal(self._plain(sizes, keep_on), sum(sizes.values()), parts.append, level=self._level)
+            footer = seal(
+                self._plain(sizes, keep_on),
+                sum(sizes.values()),
+                parts.append,
+                level=self._level,
+                begins_at=bucket * BUCKET,
+            )
             data = b"".join(parts)
             verify_sealed(BytesSource(data), footer.plain_sha256, footer.plain_size)
         except (CorruptionError, UnsupportedOperationError) as error:

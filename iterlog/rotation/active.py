@@ -2,33 +2,40 @@
 
 A seal, under the append lock: sync the active file, note the turn, create the next one under its final name (the number
 of lines so far), sync it, sync the directory. A file open for writing is never renamed. A sealer that dies leaves a
-listing that reads as before or as after; whoever comes next goes on from what the listing says.
+listing that reads as before or as after; whoever comes next goes on from what the listing says. Only where the note
+knows of lines that are not there (see `iterlog.rotation.loss`) does the next file begin behind their numbers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iterlog.errors import IterlogError
-from iterlog.files.durable import CREATE_FLAGS, READ_FLAGS, WRITE_FLAGS, make_directories, sync_directory
+from iterlog.files.durable import CREATE_FLAGS, NEW_FILE_MODE, READ_FLAGS, WRITE_FLAGS, make_directories, sync_directory
 from iterlog.files.failures import translated
-from iterlog.files.lines_of import count_lines, lines_forward
+from iterlog.files.lines_of import count_lines, last_append, lines_forward
 from iterlog.files.logfile import LogFile
 from iterlog.files.tail import check_all_lines
 from iterlog.lines import DamagedLineError, decode_line
 from iterlog.position import Position
 from iterlog.reader import logger
 from iterlog.reports import Dropped
-from iterlog.rotation.layout import LOCK_NAME, is_set, plain_name, read_listing, torn_prefix
+from iterlog.rotation.layout import LOCK_NAME, Part, is_set, plain_name, read_listing, torn_prefix
+from iterlog.rotation.loss import Loss, loss_of
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
     from iterlog.files.durable import SyncGroup
+
+
+_MOST_RESERVED = 100_000
+"""How many numbers are noted as handed out before they are, at most: what a lost file may leave unused."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class ActiveFile(LogFile):
         self._counted = 0  # the offset up to which _lines were counted
         self._began_at: float | None = None  # when its first record was made, seconds since 1970
         self._seen = b""  # the note as this handle knows it
+        self._loss: Loss | None = None  # what was lost before the file that is to be created
 
     def seal(self) -> bool:
         """Seal the file now; return whether there was anything to seal."""
@@ -139,14 +147,30 @@ class ActiveFile(LogFile):
         self._seen = self._lock.note_bytes() if in_step else b""
 
     def _create(self) -> SyncGroup:
-        """Create the first file of a set, or the one behind sealed files that came without one."""
+        """Create the first file of a set, or the one behind sealed files that came without one, or lost it."""
+        if self._group is not None:  # the file was there when this handle last looked
+            self._find_active()
+            if os.path.exists(self.path):
+                return super()._prepare()
+        if self._loss is not None:
+            self._let_go()
         self._begin_anew()
         group = self._open_new()
+        if self._loss is not None:
+            self._mark_loss(self._loss)
+            self._loss = None
         self._lines, self._counted, self._began_at = 0, 0, None
         note = self._lock.read_note()
         self._noted_highest = note.highest if note else -1
         self._next = self._noted_highest + 1
         return group
+
+    def _write(self, descriptor: int, data: bytes, start: int) -> None:
+        end = self._first + self._lines + data.count(b"\n")
+        if end > self._reserved:
+            self._reserved = end + min(self._limits.max_records, _MOST_RESERVED)
+            self._note(self._noted_highest)
+        super()._write(descriptor, data, start)
 
     def _catch_up(self, descriptor: int, size: int) -> None:
         super()._catch_up(descriptor, size)
@@ -192,7 +216,7 @@ class ActiveFile(LogFile):
 
     def _seal(self, group: SyncGroup) -> None:
         group.sync_all()
-        self._turn = self._first + self._lines
+        self._turn = self._reserved = self._first + self._lines
         # The note first: who sees the new turn looks at the listing, whether or not the file is there yet.
         self._note(max(self._noted_highest, self._next - 1))
         self._first, self._lines, self._counted, self._began_at = self._turn, 0, 0, None
@@ -221,21 +245,37 @@ class ActiveFile(LogFile):
         return group
 
     def _find_active(self) -> None:
+        note = self._lock.read_note()
         listing = read_listing(self._set_directory)
-        first = listing.active.first if listing.active else max((part.end or 0 for part in listing.parts), default=0)
+        self._loss = loss_of(listing, note, self._lines_in)
+        go_behind = note is not None and (self._loss is not None or not listing.parts)
+        first = note.reserved if note is not None and go_behind else listing.ends_at
         if first != self._first or not self._seen:
             self._first, self._lines, self._counted, self._began_at = first, 0, 0, None
             self.path = os.path.join(self._set_directory, plain_name(first))
             self._size = -1
-        note = self._lock.read_note()
+        self._turn = first
+        self._reserved = max(first, note.reserved if note else 0)
         if note is not None and note.turn > first:
             # A sealer died, or failed, before it had created the next file. Whoever seals at the same line again must
             # leave another note than the one that is there, or those who know that one would not look.
-            self._turn = first
             super()._note(note.highest)
-        else:
-            self._turn = note.turn if note else 0
         self._seen = self._lock.note_bytes()
+
+    def _mark_loss(self, loss: Loss) -> None:
+        """Tell of it, and leave an empty file where it was, so that a plain one before it ends where it does."""
+        logger.warning("%s: %s", self.url, loss)
+        with contextlib.suppress(FileExistsError):
+            path = os.path.join(self._set_directory, plain_name(loss.behind))
+            os.close(os.open(path, WRITE_FLAGS | CREATE_FLAGS, NEW_FILE_MODE))
+        sync_directory(self._set_directory)
+
+    def _lines_in(self, part: Part) -> int:
+        descriptor = os.open(os.path.join(self._set_directory, part.name), READ_FLAGS)
+        try:
+            return count_lines(descriptor, 0, last_append(descriptor)[2])
+        finally:
+            os.close(descriptor)
 
     def _by_line(self, dropped: Dropped) -> Dropped:
         """Say where something stood by its line's number, which sealing and compressing do not change."""

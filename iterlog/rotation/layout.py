@@ -49,6 +49,10 @@ class Part(NamedTuple):
     name: str
     codec: str | None = None
 
+    def holds_all_of(self, other: Part) -> bool:
+        """Whether every line of another sealed file has its number in this sealed one, too."""
+        return self.end is not None and other.end is not None and self.first <= other.first and other.end <= self.end
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -58,11 +62,13 @@ class Listing:
         parts: The files that make the history, in order, each line in exactly one of them; the last is active.
         redundant: Files whose lines stand in a part as well, left by who died between two steps.
         dead: Temporary files.
+        broken: Damaged files in whose place whole ones with the same lines are parts; see `iterlog.rotation.twins`.
     """
 
     parts: tuple[Part, ...]
     redundant: tuple[Part, ...]
     dead: tuple[str, ...]
+    broken: tuple[Part, ...] = ()
 
     @property
     def active(self) -> Part | None:
@@ -73,6 +79,11 @@ class Listing:
     def sealed(self) -> tuple[Part, ...]:
         """All parts but the active one."""
         return tuple(part for part in self.parts if part.end is not None)
+
+    @property
+    def ends_at(self) -> int:
+        """The number of the active file's first line; without one, the number behind the last line."""
+        return self.active.first if self.active else max((part.end or 0 for part in self.parts), default=0)
 
     @property
     def is_without_gaps(self) -> bool:
@@ -160,9 +171,10 @@ def read_listing(path: str) -> Listing:
         elif _TEMPORARY.fullmatch(name):
             dead.append(name)
     firsts = sorted({*plain, *(candidate[0] for candidate in candidates)})
-    following = dict(pairwise([*firsts, 0]))
+    sealed_end = max((-candidate[1] for candidate in candidates), default=0)
+    following = dict(pairwise([*firsts, sealed_end]))
     active = max(plain, default=None)
-    if active is not None and active < firsts[-1]:
+    if active is not None and active < sealed_end:
         active = None  # it was removed by hand, and what is left was sealed
     candidates += [(first, 0 if first == active else -following[first], name, None) for first, name in plain.items()]
     return _chosen(sorted(candidates, key=_PRECEDENCE), active, tuple(sorted(dead)))

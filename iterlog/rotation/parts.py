@@ -43,38 +43,78 @@ class PartReader:
         self._on_damage = on_damage
 
     def summary(self, part: Part) -> FooterHead | SegmentFooter | None:
-        """Return what a compressed file says of itself in short, None where there is nothing that can be read."""
+        """Return what a compressed file says of itself in short, None as `stored_footer`."""
         if part.codec is None:
             return None
         with self.opened(part) as descriptor:
             head = read_head(FileSource(descriptor))
-        return head or self.stored_footer(part)
+        if head is None:
+            return self.stored_footer(part)
+        return head if head.begins_at in {None, part.first} else None
 
     def stored_footer(self, part: Part) -> SegmentFooter | None:
-        """Return the footer that stands in a compressed file, None where there is none that can be read."""
+        """Return the footer that stands in a compressed file, None where there is none that can be read, or another's.
+
+        A footer that names another place than the file's name does is that of a file that was copied or renamed.
+        """
         if part.codec is None:
             return None
         try:
             with self.opened(part) as descriptor:
-                return read_footer(FileSource(descriptor), first_read=HEAD_READ)
+                footer = read_footer(FileSource(descriptor), first_read=HEAD_READ)
         except CorruptionError:
             return None
+        return footer if footer is not None and footer.begins_at in {None, part.first} else None
 
     def made_footer(self, part: Part) -> SegmentFooter:
-        """Return a sealed file's footer, made of its lines where none is stored."""
+        """Return a sealed file's footer, made of its lines where none is stored.
+
+        Raises:
+            CorruptionError: Its lines are damaged, or another file's.
+        """
         footer = self.stored_footer(part)
         if footer is not None:
             return footer
         with self.opened(part) as descriptor:
-            source = FileSource(descriptor)
             if part.codec is None:
-                return build_footer(blocks_of(source), Budget.of_plain_file())
-            return SealedSegment(source).footer_of_lines()
+                return build_footer(blocks_of(FileSource(descriptor)), Budget.of_plain_file())
+            return self.segment(part, descriptor).footer_of_lines()
+
+    def segment(self, part: Part, descriptor: int) -> SealedSegment:
+        """Return a compressed file that is open, as a segment.
+
+        Raises:
+            CorruptionError: It was sealed as another file than its name says: copied or renamed since.
+        """
+        segment = SealedSegment(FileSource(descriptor))
+        begins_at = segment.begins_at()
+        if begins_at not in {None, part.first}:
+            raise CorruptionError(
+                f"{part.name} is not read: it was sealed as the file that begins at line {begins_at:,}; give it that "
+                "name back, and restore what stood here from a copy",
+                url=self.url,
+            )
+        return segment
 
     def readable(self, part: Part) -> Iterator[tuple[int, bytes]]:
-        """Yield the lines before a file's damage."""
+        """Yield the lines before a file's damage, whatever their place."""
         with self.opened(part) as descriptor, contextlib.suppress(CorruptionError):
             yield from SealedSegment(FileSource(descriptor)).lines()
+
+    def count_of(self, part: Part) -> int:
+        """Count the lines of a plain file."""
+        with self.opened(part) as descriptor:
+            return count_lines(descriptor, 0, last_append(descriptor)[2])
+
+    def all_lines(self, part: Part) -> Iterator[bytes]:
+        """Yield every line of a file, oldest first.
+
+        Raises:
+            CorruptionError: It is damaged, or another's.
+        """
+        with self.opened(part) as descriptor:
+            for lines in self._blocks_of(part, descriptor):
+                yield from lines
 
     def part_forward(self, part: Part, start: int) -> Iterator[tuple[int, bytes]]:
         """Yield a file's lines behind a number, oldest first, each with its number; damage is told, not raised."""
@@ -85,7 +125,12 @@ class PartReader:
         number = part.first
         with self.opened(part) as descriptor:
             try:
-                for lines in _blocks_of(part, descriptor):
+                blocks = self._blocks_of(part, descriptor)
+            except CorruptionError as error:
+                self._on_damage(part.end or number, error.message)
+                return
+            try:
+                for lines in blocks:
                     reached = number + len(lines)
                     end = reached if part.end is None else min(reached, part.end)
                     if end > max(number, start):
@@ -125,6 +170,12 @@ class PartReader:
             for number, (_, line) in zip(range(part.first + count, part.first, -1), lines, strict=False):
                 yield number if part.end is None else min(number, part.end), line
 
+    def _blocks_of(self, part: Part, descriptor: int) -> Iterator[list[bytes]]:
+        """Return an iterator over the lines of a file, many at a time; raises what `segment` raises."""
+        if part.codec is None:
+            return _plain_blocks(descriptor)
+        return (block.lines for block in self.segment(part, descriptor).blocks())
+
     @contextlib.contextmanager
     def opened(self, part: Part) -> Iterator[int]:
         """Open a file for a while; FileNotFoundError when its lines stand in another one by now."""
@@ -135,12 +186,7 @@ class PartReader:
             os.close(descriptor)
 
 
-def _blocks_of(part: Part, descriptor: int) -> Iterator[list[bytes]]:
-    """Yield the lines of a file, many at a time."""
-    if part.codec is not None:
-        for block in SealedSegment(FileSource(descriptor)).blocks():
-            yield block.lines
-        return
+def _plain_blocks(descriptor: int) -> Iterator[list[bytes]]:
     lines: list[bytes] = []
     size = 0
     for _, line in lines_forward(descriptor, 0, last_append(descriptor)[2], _ignore):

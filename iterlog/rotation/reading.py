@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from iterlog.errors import ConfigError, CorruptionError
 from iterlog.files.failures import translated
-from iterlog.files.lines_of import count_lines, last_append
-from iterlog.files.tail import unread_end
 from iterlog.lines import DamagedLineError, decode_line, salvage
 from iterlog.position import Position
 from iterlog.reader import logger
 from iterlog.rotation.layout import Listing, Part, read_listing
 from iterlog.rotation.parts import PartReader
 from iterlog.rotation.spans import NumberSpans
+from iterlog.rotation.twins import Twins
 from iterlog.segments.build import build_footer
 from iterlog.segments.limits import Budget
 from iterlog.segments.segment import SealedSegment
@@ -27,7 +26,6 @@ from iterlog.segments.source import FileSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from iterlog.reports import FaultKind
     from iterlog.segments.footer import SegmentFooter
 
 _T = TypeVar("_T")
@@ -43,7 +41,8 @@ class SetReader(PartReader):
         directory: The set's.
         url: How errors name the history.
         on_damage: Told of a file that is damaged, with the number behind its last line; may raise.
-        on_removed: Told, with the number of the first line there is, when lines that were asked for were removed.
+        on_removed: Told of the number that was to be read on from, and of the first line there is, when lines between
+            them were removed; may raise.
     """
 
     def __init__(
@@ -51,14 +50,27 @@ class SetReader(PartReader):
         directory: str,
         url: str,
         on_damage: Callable[[int, str], None],
-        on_removed: Callable[[int], None],
+        on_removed: Callable[[int, int], None],
     ) -> None:
         super().__init__(directory, url, on_damage)
         self._on_removed = on_removed
         self._spans = NumberSpans(directory)
+        self.twins = Twins(directory, self)
 
     def listing(self) -> Listing:
-        """List the directory; empty when there is none.
+        """List the directory, whole files in the place of damaged ones; empty when there is none."""
+        vanished: OSError = FileNotFoundError()
+        for _ in range(_MOST_VANISHED):
+            try:
+                return self.twins.chosen(self._settled())
+            except FileNotFoundError as error:
+                vanished = error
+            except OSError as error:
+                raise translated(error, self.url) from error
+        raise translated(vanished, self.url) from vanished
+
+    def _settled(self) -> Listing:
+        """List the directory until nothing seems to be missing.
 
         A long directory is not listed in one moment: a file can be missed under the name that goes while its lines'
         other name comes. So where lines seem to be missing, it takes two listings that say the same.
@@ -192,7 +204,7 @@ class SetReader(PartReader):
             summary = self.summary(part)
             return count_lines(self.part_forward(part, part.first)) if summary is None else summary.records
 
-        return self._of_one_listing(lambda listing: sum(map(records_of, listing.parts)))
+        return self.of_one_listing(lambda listing: sum(map(records_of, listing.parts)))
 
     def highest_iteration(self) -> int:
         """Return the highest number in the sealed files; -1 when there is none."""
@@ -205,7 +217,7 @@ class SetReader(PartReader):
                 highest = max((_number_of(line) for _, line in self.readable(part)), default=-1)
             return -1 if highest is None else highest
 
-        return self._of_one_listing(lambda listing: max(map(highest_of, listing.sealed), default=-1))
+        return self.of_one_listing(lambda listing: max(map(highest_of, listing.sealed), default=-1))
 
     def footers(self) -> Iterator[tuple[int, SegmentFooter]]:
         """Yield the footer of each sealed file, oldest first, with the number of the line it begins at.
@@ -245,20 +257,7 @@ class SetReader(PartReader):
         lines = (b"%b\n" % line for _, line in self.part_forward(part, number))
         return number, part.end, build_footer(lines, Budget.of_plain_file())
 
-    def unread_end(self) -> list[tuple[int, FaultKind, str]]:
-        """Return what stands behind the last whole append: the last line's number, the kind of fault, words for it."""
-        return self._of_one_listing(self._unread_end)
-
-    def _unread_end(self, listing: Listing) -> list[tuple[int, FaultKind, str]]:
-        part = listing.active
-        if part is None:
-            return []
-        with self.opened(part) as descriptor:
-            faults = unread_end(descriptor)
-            number = part.first + count_lines(descriptor, 0, last_append(descriptor)[2]) if faults else 0
-        return [(number, kind, detail) for _, kind, detail in faults]
-
-    def _of_one_listing(self, work: Callable[[Listing], _T]) -> _T:
+    def of_one_listing(self, work: Callable[[Listing], _T]) -> _T:
         """Do some work on the files of a listing, again from the start when one of them is gone meanwhile."""
         vanished: OSError = FileNotFoundError()
         for _ in range(_MOST_VANISHED):
@@ -284,7 +283,7 @@ class SetReader(PartReader):
                 )
             return None
         if number < listing.begins_at:
-            self._on_removed(listing.begins_at)
+            self._on_removed(number, listing.begins_at)
             return listing.parts[0]
         following = listing.first_behind(number)
         if following is None:

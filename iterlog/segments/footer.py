@@ -76,6 +76,8 @@ class SegmentFooter:
         all_metrics: Whether every name has a column; False when there are too many, or too long ones.
         packed_size: Bytes of the frame or member; 0 when it was not sealed.
         packed_end: The last bytes of those, where the checksums stand.
+        begins_at: The number under which a store keeps the segment's first line, or its first append; None when who
+            sealed it did not say. Lines do not tell their place: a segment that was copied or renamed does by this.
     """
 
     plain_size: int
@@ -92,6 +94,7 @@ class SegmentFooter:
     all_metrics: bool = True
     packed_size: int = 0
     packed_end: bytes = b""
+    begins_at: int | None = None
 
     @property
     def offsets(self) -> Column[int]:
@@ -161,6 +164,7 @@ def footer_bytes(footer: SegmentFooter, packing: Packing) -> bytes:
         "all_metrics": footer.all_metrics,
         "packed_size": footer.packed_size,
         "packed_end": footer.packed_end,
+        "begins_at": footer.begins_at,
     }
     stored = StoredFooter(
         **summary, damage=footer.damage, index=packed_index(footer.index), metrics=packed_metrics(footer.index)
@@ -282,6 +286,7 @@ def _footer_of(packed: bytes) -> SegmentFooter:
         all_metrics=head.all_metrics,
         packed_size=head.packed_size,
         packed_end=head.packed_end,
+        begins_at=head.begins_at,
     )
 
 

@@ -36,6 +36,7 @@ class FooterHead(msgspec.Struct, array_like=True, frozen=True):
         all_metrics: Whether every metric has a column.
         packed_size: Bytes of the frame or member that the footer speaks of.
         packed_end: The last bytes of those.
+        begins_at: The number that the store gives the first line, or the first append; None when it is not said.
     """
 
     version: int
@@ -52,6 +53,7 @@ class FooterHead(msgspec.Struct, array_like=True, frozen=True):
     all_metrics: bool
     packed_size: int
     packed_end: bytes
+    begins_at: int | None = None
 
 
 _decode = msgspec.msgpack.Decoder(FooterHead).decode

@@ -194,6 +194,7 @@ class StoredFooter(msgspec.Struct):
     all_metrics: bool
     index: dict[str, PackedColumn]
     metrics: list[tuple[bytes, PackedColumn]]
+    begins_at: int | None = None
 
 
 def packed_index(index: Index) -> dict[str, PackedColumn]:

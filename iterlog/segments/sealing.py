@@ -26,6 +26,7 @@ def seal(
     *,
     codec: Codec = Codec.ZSTD,
     level: int | None = None,
+    begins_at: int | None = None,
 ) -> SegmentFooter:
     """Write a sealed segment in one pass over its plain bytes, in constant memory.
 
@@ -37,6 +38,7 @@ def seal(
         write: Takes the sealed bytes, in order.
         codec: How to compress.
         level: How hard; None for the codec's default.
+        begins_at: The number under which the store keeps the first line, or the first append; None to say nothing.
 
     Returns:
         The footer, as it was written.
@@ -73,15 +75,17 @@ def seal(
         reader.count_line(0, counted.lines)
     except BeyondLimitsError as error:
         raise UnsupportedOperationError(f"this cannot be sealed and stays plain: {error.message}") from error
-    footer = replace(footer, packed_size=reader.packed, packed_end=packed_end)
+    footer = replace(footer, packed_size=reader.packed, packed_end=packed_end, begins_at=begins_at)
     write(footer_bytes(footer, packing))
     return footer
 
 
-def seal_bytes(plain: bytes, *, codec: Codec = Codec.ZSTD, level: int | None = None) -> tuple[bytes, SegmentFooter]:
+def seal_bytes(
+    plain: bytes, *, codec: Codec = Codec.ZSTD, level: int | None = None, begins_at: int | None = None
+) -> tuple[bytes, SegmentFooter]:
     """Return a sealed segment of bytes in memory, and its footer; raises what `seal` raises."""
     sealed: list[bytes] = []
-    footer = seal([plain], len(plain), sealed.append, codec=codec, level=level)
+    footer = seal([plain], len(plain), sealed.append, codec=codec, level=level, begins_at=begins_at)
     return b"".join(sealed), footer
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from iterlog.errors import ConfigError, CorruptionError
 from iterlog.files.lines_of import whole_appends
 from iterlog.segments.build import build_footer
-from iterlog.segments.footer import read_footer
+from iterlog.segments.footer import read_footer, read_head
 from iterlog.segments.limits import Budget
 from iterlog.segments.packing import unpacked
 from iterlog.segments.splitting import split_blocks, split_lines, whole_blocks
@@ -45,6 +45,14 @@ class SealedSegment:
     def footer(self) -> SegmentFooter | None:
         """Read the footer; see `iterlog.segments.footer.read_footer`."""
         return read_footer(self._source)
+
+    def begins_at(self) -> int | None:
+        """Return the number that the footer gives the first line; None when none says, or it is damaged."""
+        try:
+            summary = read_head(self._source) or read_footer(self._source)
+        except CorruptionError:
+            return None
+        return None if summary is None else summary.begins_at
 
     def footer_of_lines(self) -> SegmentFooter:
         """Make the footer that this segment should have of its lines: for foreign and damaged ones.

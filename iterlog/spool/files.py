@@ -19,7 +19,8 @@ from iterlog.backends.rotating import Compress, RotatingHistory
 from iterlog.errors import ConfigError, IterlogError, UnavailableError
 from iterlog.files.durable import make_directories, sync_directory
 from iterlog.files.failures import translated
-from iterlog.files.lockfile import KeeperLock, LockFile
+from iterlog.files.keeperlock import KeeperLock
+from iterlog.files.lockfile import LockFile
 from iterlog.files.machine import boot_id
 from iterlog.lines import lines_to_follow
 from iterlog.position import Durability, Position

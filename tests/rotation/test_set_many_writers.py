@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import time
@@ -14,7 +13,7 @@ from fault_files import quick_directory
 from fault_processes import Child
 from rotation_files import entries, listing, open_set
 
-from iterlog import IterationRecord, Position, UnsupportedOperationError
+from iterlog import CorruptionError, IterationRecord, Position
 from iterlog.rotation.active import ActiveFile
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def write(directory: Path, writer: int, pipe: int) -> None:
 def keep(directory: Path, end: Path, work: Callable[[RotatingHistory], object]) -> None:
     """Work on the sealed files again and again."""
     while not end.exists():
-        with open_set(directory, max_records=5 * FILE) as history, contextlib.suppress(UnsupportedOperationError):
+        with open_set(directory, max_records=5 * FILE) as history:
             work(history)
         time.sleep(0.01)
 
@@ -79,13 +78,17 @@ def look(directory: Path, end: Path, *, pruned: bool) -> None:
     with open_set(directory, on_damage="raise") as history:
         while True:
             last_look = end.exists()
-            for after, record in history.entries(position):
+            for after, record in overtaken(history, position) if pruned else history.entries(position):
                 number = after[0]
                 first = number if first is None else first
                 assert number == first + len(seen) if not pruned else number > (position[0] if position else 0)
                 position = after
                 seen.append(record)
-            more = list(history.follow(position if seen else None, poll_s=0.001, idle_s=0.0))
+            try:
+                more = list(history.follow(position if seen else None, poll_s=0.001, idle_s=0.0))
+            except CorruptionError:
+                assert pruned
+                more = []
             back = list(history.entries_back())
             kept = [(after, record) for after, record in back if after <= position][::-1]
             assert [record for _, record in kept] == seen[len(seen) - len(kept) :]
@@ -101,6 +104,22 @@ def look(directory: Path, end: Path, *, pruned: bool) -> None:
             if last_look:
                 return
             time.sleep(0.02)
+
+
+def overtaken(history: RotatingHistory, position: Position) -> Iterator[tuple[Position, IterationRecord]]:
+    """Read on behind a position, and where retention was faster, as often as it was."""
+    while True:
+        try:
+            for after, record in history.entries(position):
+                position = after
+                yield after, record
+        except CorruptionError as error:
+            begins_at = error.position
+        else:
+            return
+        assert begins_at is not None
+        assert position < begins_at <= history.begins_at
+        position = begins_at
 
 
 def run(directory: Path, works: list[Callable[[RotatingHistory], object]], *, pruned: bool = False) -> list[int]:
@@ -185,7 +204,7 @@ def half_sealed(file: ActiveFile) -> None:
     """Do what a sealer does before it dies: note the turn, and no more."""
     file._acquire()
     file._prepare()
-    file._turn = file._first + file._lines
+    file._turn = file._reserved = file._first + file._lines
     file._note(file._next - 1)
     file._lock.release()
 

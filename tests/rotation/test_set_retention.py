@@ -10,7 +10,7 @@ import pytest
 from fault_files import numbers, record
 from rotation_files import SIZE, entries, listing, names, open_set, write_set
 
-from iterlog import IterationRecord, Position
+from iterlog import CorruptionError, IterationRecord, Position
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +75,49 @@ def test_reading_on_behind_what_was_removed(directory: Path, caplog: pytest.LogC
             assert reader.get(0) is None
             list(reader.read(position))
         assert len([entry for entry in caplog.records if "begins at position 9" in entry.getMessage()]) == 1
+
+
+def test_who_is_overtaken_is_warned(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Reading on from a removed position, or losing the race in the middle, is a warning; a first look is none."""
+    with open_set(directory) as reader, open_set(directory, keep_records=SIZE) as history:
+        positions = [position for position, _ in reader.entries()]
+        forward = reader.entries()
+        next(forward)
+        list(history.prune())
+        with caplog.at_level(logging.INFO, logger="iterlog"):
+            assert numbers(reader) == list(range(3 * SIZE, 4 * SIZE + 1))
+            assert not told_of_removal(caplog)
+            assert [found.iteration for _, found in forward] == [1, 2, *range(3 * SIZE, 4 * SIZE + 1)]
+            assert len(told_of_removal(caplog)) == 1
+            following = reader.follow(positions[SIZE], poll_s=0.001, idle_s=0.0)
+            assert [found.iteration for found in following] == list(range(3 * SIZE, 4 * SIZE + 1))
+            assert len(told_of_removal(caplog)) == 2
+        assert reader.begins_at == Position.of(3 * SIZE)
+
+
+def told_of_removal(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return the warnings that name where the history begins now."""
+    return [
+        entry
+        for entry in caplog.records
+        if entry.levelno == logging.WARNING and f"begins at position {3 * SIZE}" in entry.getMessage()
+    ]
+
+
+def test_who_is_overtaken_can_ask_for_an_error(directory: Path) -> None:
+    """With on_damage=raise, records removed before they were read are an error that says where to read on."""
+    with open_set(directory, on_damage="raise") as reader, open_set(directory, keep_records=SIZE) as history:
+        position = next(reader.entries())[0]
+        forward = reader.entries()
+        next(forward)
+        list(history.prune())
+        for reading in (reader.read(position), reader.follow(position, idle_s=0.0), (found for _, found in forward)):
+            with pytest.raises(CorruptionError) as caught:
+                list(reading)
+            assert caught.value.position == reader.begins_at
+        assert [found.iteration for found in reader.read(reader.begins_at)] == list(range(3 * SIZE, 4 * SIZE + 1))
+        assert numbers(reader) == list(range(3 * SIZE, 4 * SIZE + 1))
+        assert reader.verify().ok
 
 
 def test_reading_while_files_are_removed(directory: Path) -> None:

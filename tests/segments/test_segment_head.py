@@ -35,6 +35,7 @@ def summary_of(footer: SegmentFooter | FooterHead) -> tuple[object, ...]:
         footer.all_metrics,
         footer.packed_size,
         footer.packed_end,
+        footer.begins_at,
     )
 
 
@@ -46,7 +47,7 @@ def summary_of(footer: SegmentFooter | FooterHead) -> tuple[object, ...]:
 )
 def test_the_head_says_what_the_footer_says(plain: bytes, codec: Codec) -> None:
     """However long the footer, its summary takes a small read of the end and a look at the frame's last bytes."""
-    sealed, footer = seal_bytes(plain, codec=codec)
+    sealed, footer = seal_bytes(plain, codec=codec, begins_at=len(plain))
     source = CountedSource(sealed)
     head = read_head(source)
     assert head is not None
