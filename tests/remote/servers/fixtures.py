@@ -26,9 +26,10 @@ AnyServer = TypeVar("AnyServer", bound="ObjectServer")
 
 
 @pytest.fixture(scope="session")
-def moto_server() -> Iterator[S3Server]:
+def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Moto, which speaks S3 and honours create-if-absent."""
-    yield from _running(_moto)
+    folder = tmp_path_factory.mktemp("moto")
+    yield from _running(lambda: _moto(folder))
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +39,10 @@ def azurite_server() -> Iterator[ObjectServer]:
 
 
 @pytest.fixture(scope="session")
-def strict_gcs_server() -> Iterator[GCSServer]:
+def strict_gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GCSServer]:
     """Our own fake of Google's storage, which honours create-if-absent."""
-    yield from _running(_strict_gcs)
+    folder = tmp_path_factory.mktemp("gcs")
+    yield from _running(lambda: _strict_gcs(folder))
 
 
 @pytest.fixture(scope="session")
@@ -120,12 +122,12 @@ def _running(start: Callable[[], AnyServer]) -> Iterator[AnyServer]:
 # The libraries these need are imported on first use: most test runs start no server.
 
 
-def _moto() -> S3Server:
+def _moto(folder: Path) -> S3Server:
     import moto.server  # noqa: F401, PLC0415  # told missing here, not by a process that ends
 
     from servers.s3 import start_moto  # noqa: PLC0415
 
-    return start_moto()
+    return start_moto(folder)
 
 
 def _azurite() -> ObjectServer:
@@ -135,10 +137,10 @@ def _azurite() -> ObjectServer:
     return start_azurite(azurite())
 
 
-def _strict_gcs() -> GCSServer:
+def _strict_gcs(folder: Path) -> GCSServer:
     from servers.gcs import start_strict_gcs  # noqa: PLC0415
 
-    return start_strict_gcs()
+    return start_strict_gcs(folder)
 
 
 def _rclone(folder: Path) -> S3Server:

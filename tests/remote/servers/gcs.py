@@ -7,15 +7,17 @@ import sys
 import urllib.error
 import urllib.request
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from servers.place import BackDoor, ObjectServer
-from servers.process import HOST, ServerProcess
+from servers.process import HOST, ServerProcess, our_modules
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _JSON = "application/json"
-_FAKE = Path(__file__).with_name("strict_gcs.py")
+_FAKE = [sys.executable, "-m", "servers.strict_gcs"]
 
 
 class GCSServer(ObjectServer):
@@ -45,9 +47,9 @@ class GCSServer(ObjectServer):
         return answer
 
 
-def start_strict_gcs() -> GCSServer:
-    """Start our own fake: it keeps ``ifGenerationMatch=0`` and remembers each request."""
-    process = ServerProcess(lambda port: [sys.executable, str(_FAKE), HOST, str(port)])
+def start_strict_gcs(folder: Path) -> GCSServer:
+    """Start our own fake: it keeps ``ifGenerationMatch=0``, tells what it was asked, and keeps objects over a kill."""
+    process = ServerProcess(lambda port: [*_FAKE, HOST, str(port), str(folder / "journal")], our_modules())
     process.start()
     return GCSServer(process)
 

@@ -10,19 +10,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from servers.place import BackDoor, ObjectServer
-from servers.process import HOST, ServerProcess
+from servers.process import HOST, ServerProcess, our_modules
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 KEY, SECRET = "fake-key", "fake-secret-key"
 _REGION = "us-east-1"
-_MOTO = """
-import sys, threading
-from moto.server import ThreadedMotoServer
-ThreadedMotoServer(ip_address=sys.argv[1], port=int(sys.argv[2]), verbose=False).start()
-threading.Event().wait()
-"""
+_MOTO = [sys.executable, "-m", "servers.durable_moto"]
 
 
 class S3Server(ObjectServer):
@@ -70,9 +65,9 @@ class S3Server(ObjectServer):
         super().close()
 
 
-def start_moto() -> S3Server:
-    """Start moto: it honours ``If-None-Match: *``, checks no credentials and forgets everything when it ends."""
-    process = ServerProcess(lambda port: [sys.executable, "-c", _MOTO, HOST, str(port)])
+def start_moto(folder: Path) -> S3Server:
+    """Start moto: it honours ``If-None-Match: *``, checks no credentials, and keeps its objects over a kill."""
+    process = ServerProcess(lambda port: [*_MOTO, HOST, str(port), str(folder / "journal")], our_modules())
     process.start()
     return S3Server(process)
 

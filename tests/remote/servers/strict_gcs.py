@@ -1,9 +1,10 @@
 """A fake of Google's storage, run as a program: the part of its JSON interface that gcsfs uses, with its conditions.
 
-Objects live in memory. What makes it strict: ``ifGenerationMatch=0`` creates or answers 412, under one lock; what it
-does not know it answers with 400 or 501 rather than let pass. ``GET /_requests`` tells what it was asked.
+Objects live in memory and in a journal, so that a kill costs none that was acknowledged. What makes it strict:
+``ifGenerationMatch=0`` creates or answers 412, under one lock; what it does not know it answers with 400 or 501 rather
+than let pass. ``GET /_requests`` tells what it was asked.
 
-    python strict_gcs.py HOST PORT
+    python -m servers.strict_gcs HOST PORT JOURNAL
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from servers.journal import Journal
 
 _PAGE = 1000
 _OBJECT = re.compile(r"(?:/download)?/storage/v1/b/(?P<bucket>[^/]+)/o/(?P<key>[^/]+)")
@@ -53,17 +56,20 @@ class _Stored:
 class _Storage:
     """Buckets of objects; each method is one step for all others."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
         self._lock = threading.Lock()
         self._buckets: dict[str, dict[str, _Stored]] = {}
         self._generation = 1_700_000_000_000_000
+        self._journal = journal
         self.requests: list[dict[str, str]] = []
+        for bucket, key, stored in journal.entries():
+            self._keep(bucket, key, stored)
 
     def make(self, bucket: str) -> None:
         with self._lock:
             if bucket in self._buckets:
                 raise _Refused(HTTPStatus.CONFLICT, "this bucket is there")
-            self._buckets[bucket] = {}
+            self._change(bucket, "", None)
 
     def put(self, bucket: str, key: str, data: bytes, condition: str | None) -> _Stored:
         with self._lock:
@@ -71,9 +77,9 @@ class _Storage:
             there = objects[key].generation if key in objects else 0
             if condition is not None and condition != str(there):
                 raise _Refused(HTTPStatus.PRECONDITION_FAILED, "At least one of the pre-conditions did not hold.")
-            self._generation += 1
-            objects[key] = _Stored(data, self._generation)
-            return objects[key]
+            stored = _Stored(data, self._generation + 1)
+            self._change(bucket, key, stored)
+            return stored
 
     def get(self, bucket: str, key: str) -> _Stored:
         with self._lock:
@@ -82,11 +88,24 @@ class _Storage:
     def delete(self, bucket: str, key: str) -> None:
         with self._lock:
             self._object(bucket, key)
-            del self._objects(bucket)[key]
+            self._change(bucket, key, None)
 
     def names(self, bucket: str) -> list[tuple[str, _Stored]]:
         with self._lock:
             return sorted(self._objects(bucket).items())
+
+    def _change(self, bucket: str, key: str, stored: _Stored | None) -> None:
+        self._journal.add((bucket, key, stored))
+        self._keep(bucket, key, stored)
+
+    def _keep(self, bucket: str, key: str, stored: _Stored | None) -> None:
+        """Make a bucket (no key), keep an object, or forget it (nothing stored)."""
+        objects = self._buckets.setdefault(bucket, {})
+        if stored is not None:
+            objects[key] = stored
+            self._generation = stored.generation
+        elif key:
+            del objects[key]
 
     def _object(self, bucket: str, key: str) -> _Stored:
         try:
@@ -241,6 +260,6 @@ def _parts(body: bytes, kind: str) -> tuple[str, bytes]:
 
 
 if __name__ == "__main__":
-    _Handler.storage = _Storage()
+    _Handler.storage = _Storage(Journal(sys.argv[3]))
     ThreadingHTTPServer.request_queue_size = 128
     ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), _Handler).serve_forever()
