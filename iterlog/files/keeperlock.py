@@ -24,11 +24,10 @@ class KeeperLock:
 
     Args:
         path: The lock file's.
-        shared_with_other_machines: As for `LockFile`.
     """
 
-    def __init__(self, path: str, *, shared_with_other_machines: bool = False) -> None:
-        self._range = sys.platform == "linux" and not shared_with_other_machines
+    def __init__(self, path: str) -> None:
+        self._range = sys.platform == "linux"  # as for the claim; sets lie on no network's file system
         self._path = path if self._range else f"{path}.keeper"
         self._descriptor = -1
         _keeper_locks.add(self)

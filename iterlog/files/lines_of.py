@@ -13,6 +13,7 @@ import os
 from typing import TYPE_CHECKING
 
 from iterlog.errors import CorruptionError
+from iterlog.files.durable import READ_FLAGS
 from iterlog.lines import MORE_KEY, MORE_WINDOW, lines_to_follow
 
 if TYPE_CHECKING:
@@ -68,6 +69,15 @@ def count_lines(descriptor: int, start: int, end: int) -> int:
     if missing != 0:
         return sum(1 for _ in lines_forward(descriptor, start, end, lambda _stop, _count: None))
     return count
+
+
+def count_lines_in(path: str) -> int:
+    """Count the lines that readers are shown of a file."""
+    descriptor = os.open(path, READ_FLAGS)
+    try:
+        return count_lines(descriptor, 0, last_append(descriptor)[2])
+    finally:
+        os.close(descriptor)
 
 
 def _missing_behind(lines: list[bytes], missing: int) -> int | None:

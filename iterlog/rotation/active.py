@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 from iterlog.errors import IterlogError
 from iterlog.files.durable import CREATE_FLAGS, NEW_FILE_MODE, READ_FLAGS, WRITE_FLAGS, make_directories, sync_directory
 from iterlog.files.failures import translated
-from iterlog.files.lines_of import count_lines, last_append, lines_forward
+from iterlog.files.lines_of import count_lines, lines_forward
 from iterlog.files.logfile import LogFile
 from iterlog.files.tail import check_all_lines
 from iterlog.lines import DamagedLineError, decode_line
 from iterlog.position import Position
 from iterlog.reader import logger
 from iterlog.reports import Dropped
-from iterlog.rotation.layout import LOCK_NAME, Part, is_set, plain_name, read_listing, torn_prefix
+from iterlog.rotation.layout import LOCK_NAME, is_set, plain_name, read_listing, torn_prefix
 from iterlog.rotation.loss import Loss, loss_of
 
 if TYPE_CHECKING:
@@ -75,14 +75,12 @@ class ActiveFile(LogFile):
         limits: SealLimits,
         highest_in_sealed: Callable[[], int],
         on_sealed: Callable[[], None],
-        shared_with_other_machines: bool = False,
     ) -> None:
         self._set_directory = directory
         super().__init__(
             os.path.join(directory, plain_name(0)),
             url,
             lambda dropped: on_dropped(self._by_line(dropped)),
-            shared_with_other_machines=shared_with_other_machines,
         )
         self._limits = limits
         self._highest_in_sealed = highest_in_sealed
@@ -247,9 +245,10 @@ class ActiveFile(LogFile):
     def _find_active(self) -> None:
         note = self._lock.read_note()
         listing = read_listing(self._set_directory)
-        self._loss = loss_of(listing, note, self._lines_in)
-        go_behind = note is not None and (self._loss is not None or not listing.parts)
-        first = note.reserved if note is not None and go_behind else listing.ends_at
+        self._loss = loss_of(self._set_directory, listing, note)
+        first = listing.ends_at
+        if note is not None and (self._loss is not None or not listing.parts):
+            first = note.reserved
         if first != self._first or not self._seen:
             self._first, self._lines, self._counted, self._began_at = first, 0, 0, None
             self.path = os.path.join(self._set_directory, plain_name(first))
@@ -269,13 +268,6 @@ class ActiveFile(LogFile):
             path = os.path.join(self._set_directory, plain_name(loss.behind))
             os.close(os.open(path, WRITE_FLAGS | CREATE_FLAGS, NEW_FILE_MODE))
         sync_directory(self._set_directory)
-
-    def _lines_in(self, part: Part) -> int:
-        descriptor = os.open(os.path.join(self._set_directory, part.name), READ_FLAGS)
-        try:
-            return count_lines(descriptor, 0, last_append(descriptor)[2])
-        finally:
-            os.close(descriptor)
 
     def _by_line(self, dropped: Dropped) -> Dropped:
         """Say where something stood by its line's number, which sealing and compressing do not change."""

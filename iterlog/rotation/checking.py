@@ -75,7 +75,7 @@ class SetChecker:
         return [Fault(Position.of(number), kind, detail) for _, kind, detail in faults]
 
     def _lost(self, listing: Listing, note: WriterNote | None) -> list[Fault]:
-        loss = loss_of(listing, note, self._reader.count_of)
+        loss = loss_of(self._directory, listing, note)
         if loss is not None:
             return [Fault(Position.of(loss.behind), FaultKind.MISSING, str(loss))]
         if listing.parts and listing.active is None:

@@ -7,16 +7,16 @@ their numbers, which are positions, are not given to other lines.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from iterlog.files.lines_of import count_lines_in
 from iterlog.rotation.layout import plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from iterlog.files.lockfile import WriterNote
-    from iterlog.rotation.layout import Listing, Part
+    from iterlog.rotation.layout import Listing
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,23 @@ class Loss:
         )
 
 
-def loss_of(listing: Listing, note: WriterNote | None, lines_of: Callable[[Part], int]) -> Loss | None:
+def loss_of(directory: str, listing: Listing, note: WriterNote | None) -> Loss | None:
     """Return what the note knows of and the listing does not have; None when nothing is missing.
 
     Args:
+        directory: The set's.
         listing: What there is.
         note: What the last writer noted, read before the directory was listed.
-        lines_of: Counts the lines of a plain file.
+
+    Raises:
+        OSError: The active file is gone, or cannot be read.
     """
     active = listing.active
     if note is None or (active is not None and active.first >= note.turn):
         return None
     if not listing.parts and note.reserved == note.turn:
         return None  # emptied on purpose, as by an archival
-    behind = active.first + lines_of(active) if active else listing.ends_at
+    behind = active.first + count_lines_in(os.path.join(directory, active.name)) if active else listing.ends_at
     if behind > note.turn or (behind == note.turn == note.reserved):
         return None  # the note is an old one; or a sealer died before it had created the next file
     return Loss(behind, note.turn, note.reserved)

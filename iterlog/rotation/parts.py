@@ -101,11 +101,6 @@ class PartReader:
         with self.opened(part) as descriptor, contextlib.suppress(CorruptionError):
             yield from SealedSegment(FileSource(descriptor)).lines()
 
-    def count_of(self, part: Part) -> int:
-        """Count the lines of a plain file."""
-        with self.opened(part) as descriptor:
-            return count_lines(descriptor, 0, last_append(descriptor)[2])
-
     def all_lines(self, part: Part) -> Iterator[bytes]:
         """Yield every line of a file, oldest first.
 

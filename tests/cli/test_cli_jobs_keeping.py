@@ -10,6 +10,7 @@ from cli_helpers import call, make_history, run
 
 import iterlog
 from iterlog.cli.exits import ExitCode
+from iterlog.files.keeperlock import KeeperLock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,3 +110,21 @@ def test_wrong_options_of_a_set_are_wrong_usage(rotating: Path) -> None:
     assert call("compact", "--level", 99, rotating).exit_code == ExitCode.USAGE
     assert call("prune", "--keep-bytes", "much", rotating).exit_code == ExitCode.USAGE
     assert len(names(rotating)) == 3
+
+
+@pytest.mark.parametrize(
+    "words", [("compress",), ("prune", "--keep-records", 10), ("compact",)], ids=lambda words: words[0]
+)
+def test_work_that_another_process_keeps_from_being_done_is_an_error(
+    rotating: Path, words: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another keeper does not come to its end, a command does not say that there was nothing to do."""
+    monkeypatch.setattr("iterlog.rotation.keeping.PATIENCE_S", 0.01)
+    other = KeeperLock(str(rotating / "lock"))
+    assert other.try_acquire()
+    before = names(rotating)
+    result = call(*words, rotating)
+    other.release()
+    assert result.exit_code == ExitCode.ERROR
+    assert "another process" in result.stderr
+    assert names(rotating) == before
