@@ -13,7 +13,7 @@ footer whole. The footer stands in the file it speaks of and names that file's f
 - `iterlog.segments.sealing`: writing a segment and proving it
 - `iterlog.segments.footer`: what a segment says of itself; `iterlog.segments.head`: that in short, read by itself
 - `iterlog.segments.index`: the footer's columns; `iterlog.segments.columns`: one of them, a value per line
-- `iterlog.segments.build`: making a footer of lines
+- `iterlog.segments.build`: making a footer of lines; `iterlog.segments.beside`: compressing meanwhile
 - `iterlog.segments.packing`: decoding part by part; `iterlog.segments.frames`: zstd; `iterlog.segments.members`: gzip
 - `iterlog.segments.splitting`: bytes into lines
 - `iterlog.segments.limits`: what a segment may cost its reader

@@ -128,7 +128,10 @@ def measures(values: Sequence[object]) -> Column[float]:
 
     Integers among floats become floats where those hold them exactly.
     """
-    kinds = {type(value) for value in values} - {type(None)}
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        return Column(array("d", cast("Sequence[float]", values)))
+    kinds.discard(type(None))
     if kinds == {bool}:
         return cast("Column[float]", truths(cast("Sequence[bool | None]", values)))
     numbers: list[int | float | None]

@@ -1,4 +1,8 @@
-"""Sealing plain bytes, and proving that what was sealed is what was plain."""
+"""Sealing plain bytes, and proving that what was sealed is what was plain.
+
+Compressing takes most of the time and hashing much of the rest, neither under Python's lock: they are done beside what
+is under it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iterlog.errors import ConflictError, CorruptionError, UnsupportedOperationError
+from iterlog.segments.beside import Beside
 from iterlog.segments.build import build_footer
 from iterlog.segments.footer import PACKED_END, SegmentFooter, footer_bytes, read_footer
 from iterlog.segments.limits import BeyondLimitsError, Budget
@@ -35,7 +40,7 @@ def seal(
     Args:
         plain: The bytes, in order.
         size: How many there are.
-        write: Takes the sealed bytes, in order.
+        write: Takes the sealed bytes, in order; may be called in another thread, one call at a time.
         codec: How to compress.
         level: How hard; None for the codec's default.
         begins_at: The number under which the store keeps the first line, or the first append; None to say nothing.
@@ -59,16 +64,19 @@ def seal(
         write(packed)
         reader.spend(len(packed), plain_size)
 
-    def compressed() -> Iterator[bytes]:
+    def compressed(compressing: Beside) -> Iterator[bytes]:
+        taken = 0
         for chunk in plain:
-            if reader.plain + len(chunk) > size:
+            taken += len(chunk)
+            if taken > size:
                 raise ConflictError(f"more than {size:,} plain bytes came: somebody changes them; seal again")
-            put(compressor.compress(chunk), len(chunk))
+            compressing(chunk)
             yield chunk
 
     try:
         counted = Budget.of_plain_file()
-        footer = build_footer(compressed(), counted)
+        with Beside(lambda chunk: put(compressor.compress(chunk), len(chunk)), size) as compressing:
+            footer = build_footer(compressed(compressing), counted)
         if reader.plain != size:
             raise ConflictError(f"of {size:,} plain bytes {reader.plain:,} came: somebody changes them; seal again")
         put(compressor.flush())
@@ -103,13 +111,14 @@ def verify_sealed(source: Source, sha256: str, size: int) -> None:
     digest = hashlib.sha256()
     budget = Budget()
 
-    def digested() -> Iterator[bytes]:
+    def digested(digesting: Beside) -> Iterator[bytes]:
         for chunk in unpacked(source, budget):
-            digest.update(chunk)
+            digesting(chunk)
             yield chunk
 
-    for _ in split_blocks(digested(), budget):
-        pass
+    with Beside(digest.update, size) as digesting:
+        for _ in split_blocks(digested(digesting), budget):
+            pass
     if (digest.hexdigest(), budget.plain) != (sha256, size):
         raise CorruptionError("the sealed segment does not give back the plain bytes it was made of; seal it again")
     footer = read_footer(source)

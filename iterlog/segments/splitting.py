@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from iterlog.errors import CorruptionError
 from iterlog.files.lines_of import CANCEL, WaitingLines
-from iterlog.lines import MORE_KEY
+from iterlog.lines import MORE_KEY, MORE_WINDOW
 from iterlog.segments.limits import BeyondLimitsError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def split_blocks(chunks: Iterable[bytes], budget: Budget) -> Iterator[LineBlock]
                 lines[0] = b"".join([*held, lines[0]])
             if len(lines) < most and _are_ordinary(lines, budget):
                 stops = map(add, islice(accumulate(map(len, lines), initial=offset - held_size), 1, None), count(1))
-                yield LineBlock(stops, lines, _is_marked(piece) or (bool(held) and _is_marked(lines[0])))
+                yield LineBlock(stops, lines, _is_marked(piece, lines))
             else:
                 end = piece.rindex(b"\n") + 1
                 yield from _one_by_one(b"".join([*held, piece[:end]]), offset - held_size, budget)
@@ -117,8 +117,10 @@ def _are_ordinary(lines: list[bytes], budget: Budget) -> bool:
     return True
 
 
-def _is_marked(data: bytes) -> bool:
-    return CANCEL in data or MORE_KEY in data
+def _is_marked(piece: bytes, lines: list[bytes]) -> bool:
+    if CANCEL in piece or lines[0][-1] == CANCEL:  # the first line may have ended the piece before
+        return True
+    return any(MORE_KEY in line[MORE_WINDOW:] for line in lines)  # faster than a search of the whole piece
 
 
 def _one_by_one(data: bytes, offset: int, budget: Budget) -> Iterator[LineBlock]:

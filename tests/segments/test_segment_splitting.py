@@ -58,6 +58,18 @@ def test_lines_do_not_depend_on_how_their_bytes_come(
     assert unfinished == expected_unfinished
 
 
+def test_a_cut_may_be_anywhere() -> None:
+    """What takes half an append back, and what marks an append of several, are seen wherever a chunk ends."""
+    data = b"\n".join(
+        [line_of(0), BATCH[0][:40] + b"\x18", line_of(1), *BATCH, line_of(2), *BATCH[:1], line_of(3), b""]
+    )
+    expected = list(whole_appends(lines_of(data), lambda _offset, _count: None))
+    assert len(expected) == 7
+    for cut in range(len(data)):
+        blocks = split_blocks([data[:cut], data[cut:]], Budget())
+        assert pairs_of(list(whole_blocks(blocks, lambda _offset, _count: None))) == expected
+
+
 @pytest.mark.parametrize("line", [b"{}", b'{"iteration":1,"code":null}'])
 def test_lines_are_given_up_to_the_one_too_many(line: bytes) -> None:
     """What a bomb holds within the limits is read, to the line, before it is refused."""
