@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from iterlog.errors import ConflictError, IterlogError, UnavailableError
+from iterlog.abilities import SupportsSegments
+from iterlog.errors import ConflictError, CorruptionError, IterlogError, UnavailableError
 from iterlog.position import START, Durability
 from iterlog.spool.drained import Entry
 from iterlog.spool.files import this_boot
@@ -60,10 +61,11 @@ class Drain:
                 self._target.asked(_end_of)
             return True
         with self._mutex:
-            if not self._files.drain_lock.try_acquire():
-                return False
+            locked = False
             try:
-                return self._run(keep_on, on_drained)
+                store = self._target.opened()
+                locked = self._files.drain_lock.try_acquire()
+                return locked and self._run(store, keep_on, on_drained)
             except IterlogError as error:
                 self._note(error)
                 raise
@@ -75,7 +77,8 @@ class Drain:
                 self._note(error)
                 raise
             finally:
-                self._files.drain_lock.release()
+                if locked:
+                    self._files.drain_lock.release()
 
     def waits(self) -> bool:
         """Whether the store is not known to have everything."""
@@ -88,24 +91,29 @@ class Drain:
             UnavailableError: It does not answer.
         """
         if not self._learned:
-            self._files.learn(self._target.asked(_end_of))
+            last = self._files.map.last()  # before the store is asked: another handle may be draining
+            known = self._target.asked(_known_of)
+            self._check_end(known.newest[0] if known.newest else self._target.asked(_end_of), last)
+            self._files.learn(known)
             self._learned = True
 
     def forget(self) -> None:
         """Start anew in a forked child."""
         self._mutex = threading.Lock()
 
-    def _run(self, keep_on: Callable[[], bool], on_drained: Callable[[int], None]) -> bool:
+    def _run(self, store: HistoryStore, keep_on: Callable[[], bool], on_drained: Callable[[int], None]) -> bool:
         drained = self._files.map
         drained.refresh()
-        store = self._target.opened_to_append()
-        self.learn()
         self._settle(store, on_drained)
+        self._target.settle_charge(store, lambda: _end_of(store) == self._files.known_end())
+        self.learn()
         for end, lines in self._files.appends(drained.last_end()):
             if not keep_on():
                 break
+            last = drained.last()
             drained.attempt(end)
             position = store._append(lines, Durability.SYNC)  # noqa: SLF001 - a spool is where lines come from
+            self._check_end(position, last)
             drained.add(Entry(end, len(lines), position))
             on_drained(len(lines))
             self._target.worked()
@@ -122,7 +130,7 @@ class Drain:
                 drained.attempt(self._files.end())
             self._checked = True
         if drained.base() is None:
-            drained.set_base(_position_of_end(store))
+            drained.set_base(_end_of(store))
         if drained.attempted() <= drained.last_end():
             return
         last = drained.last()
@@ -140,21 +148,43 @@ class Drain:
                 on_drained(found)
                 wanted, found = next(appends, None), 0
 
+    def _check_end(self, end: Position, last: Entry | None) -> None:
+        """Refuse a store that ends before what was drained into it.
+
+        Raises:
+            CorruptionError: It does.
+        """
+        if last is not None and end < last.position:
+            raise CorruptionError(
+                f"the store ends at {end}, before {last.position}, up to where it was filled from the spool "
+                f"{self._files.path!r}: it was cut, removed or replaced; bring it back, or move that directory away to "
+                "begin anew (what waits there stands in its 'backlog')",
+                url=self._url,
+                position=end,
+            )
+
+    def _let_go(self) -> None:
+        self._learned = False
+        self._target.let_go()
+
     def _note(self, error: Exception) -> None:
-        if isinstance(error, ConflictError) and not self._target.claimed and not self._target.reopened:
+        if isinstance(error, ConflictError) and not self._target.in_charge and not self._target.reopened:
             # What stood at the URL has become another thing, or somebody else was first: look again, once.
             self._target.reopened = True
-            self._target.let_go()
+            self._let_go()
             return
         self._target.failed(error)
         if not isinstance(error, UnavailableError) and isinstance(error, OSError):
-            self._target.let_go()  # after an uncertain write a handle may be of no more use
+            self._let_go()  # after an uncertain write a handle may be of no more use
 
 
-def _end_of(store: HistoryStore) -> Known:
+def _known_of(store: HistoryStore) -> Known:
     newest = next(store._scan_back(), None)  # noqa: SLF001 - as above
     return Known.of(store._next_number(), newest)  # noqa: SLF001 - as above
 
 
-def _position_of_end(store: HistoryStore) -> Position:
-    return next((position for position, _ in store._scan_back()), START)  # noqa: SLF001 - as above
+def _end_of(store: HistoryStore) -> Position:
+    newest = next(store._scan_back(), None)  # noqa: SLF001 - as above
+    if newest is not None:
+        return newest[0]
+    return store.begins_at if isinstance(store, SupportsSegments) else START

@@ -16,14 +16,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iterlog.backends.rotating import Compress, RotatingHistory
-from iterlog.errors import ConfigError, IterlogError, UnavailableError
+from iterlog.errors import ConfigError, ConflictError, IterlogError, UnavailableError
 from iterlog.files.durable import make_directories, sync_directory
 from iterlog.files.failures import translated
 from iterlog.files.keeperlock import KeeperLock
 from iterlog.files.lockfile import LockFile
 from iterlog.files.machine import boot_id
 from iterlog.lines import lines_to_follow
-from iterlog.position import Durability, Position
+from iterlog.position import START, Durability, Position
 from iterlog.rotation.layout import LOCK_NAME, read_listing
 from iterlog.spool.drained import DrainedMap
 from iterlog.spool.state import Known, State, StateFile
@@ -70,19 +70,61 @@ class SpoolFiles:
         self._lock = LockFile(os.path.join(directory, "lock"), url)
         self.drain_lock = KeeperLock(os.path.join(self._backlog_path, LOCK_NAME))
         self._learned: Known | None = None
+        self._loop: int | None = None  # which of the loops on this spool this handle runs
+        self._mark: tuple[int, int] | None = None
         self.state()
 
     # appending
 
     def append(self, lines: Sequence[bytes], durability: Durability) -> Position:
         """Store lines durably behind all that wait; return the position behind them."""
+        if self._loop is not None:
+            return self.append_numbered(lambda _number: lines, durability)
         self._begin()
         return self.position_of(self.backlog._append(lines, durability)[0])  # noqa: SLF001 - our own set
 
     def append_numbered(self, make: Callable[[int], Sequence[bytes]], durability: Durability) -> Position:
         """Store lines made for the first number that is free in the backlog."""
         self._begin()
-        return self.position_of(self.backlog._append_numbered(make, durability)[0])  # noqa: SLF001 - as above
+
+        def make_in_charge(number: int) -> Sequence[bytes]:
+            self.check_in_charge()  # under the backlog's lock: nobody takes over between this and the append
+            return make(number)
+
+        return self.position_of(self.backlog._append_numbered(make_in_charge, durability)[0])  # noqa: SLF001 - as above
+
+    def take_over(self) -> None:
+        """Make sure that no handle of this spool that took it over before this one appends any more.
+
+        Raises:
+            ConflictError: Another one took it over since this one did.
+        """
+        self.check_in_charge()
+        if self._loop is None:
+            self._begin()
+            with self._locked():
+                state = self._state_file.read() or self._new
+                state = replace(state, loops=state.loops + 1)
+                self._state_file.write(state)
+                self._state, self._loop = state, state.loops
+
+    def check_in_charge(self) -> None:
+        """Refuse when another handle took the history over from this one.
+
+        Raises:
+            ConflictError: One did.
+        """
+        if self._loop is None:
+            return
+        mark = self._state_file.mark()
+        if mark != self._mark:
+            state = self._state_file.read()
+            if state is not None and state.loops != self._loop:
+                raise ConflictError(
+                    "a later loop took this history over through the same spool; nothing was written; stop this one",
+                    url=self.url,
+                )
+            self._mark = mark
 
     def learn(self, known: Known) -> None:
         """Keep what is known of the store: at once where there is a spool, else with the first append."""
@@ -91,7 +133,10 @@ class SpoolFiles:
             self._learned = known
             return
         if state.known != known:
-            self._write(State(state.store, state.kind, state.created, known))
+            with self._locked():
+                state = self._state_file.read() or state
+                self._state = replace(state, known=known)
+                self._state_file.write(self._state)
 
     def adopt(self, kind: str) -> None:
         """Begin anew when the store has become one of another class, whose positions are others.
@@ -137,7 +182,16 @@ class SpoolFiles:
     def known(self) -> Known | None:
         """What was last known of the store."""
         state = self.state()
-        return self._learned if state is None else state.known
+        if state is not None and state.known is None:
+            self._state = None  # another handle may have seen the store since
+            state = self.state()
+        return self._learned if state is None else state.known or self._learned
+
+    def known_end(self) -> Position:
+        """Return where the store ended when it was seen last."""
+        known, last = self.known, self.map.last()
+        ends = [Position.parse(known.position)] if known and known.line is not None else []
+        return max([*ends, last.position if last else START, self.map.base() or START])
 
     def end(self) -> int:
         """Return the number of the newest line that was appended; 0 when there is none."""
@@ -219,12 +273,12 @@ class SpoolFiles:
                 end = self.end()
                 first = self._begins_at() if end else 0
                 self.map.create(first, end)
-            state = self._state_file.read()
-            if state is None:
-                new = self._new
-                state = State(new.store, new.kind, int(time.time()), self._learned)
-                self._state_file.write(state)
+            found = self._state_file.read()
+            state = found or replace(self._new, created=int(time.time()))
             self._check(state)
+            state = replace(state, known=state.known or self._learned)
+            if state != found:
+                self._state_file.write(state)
             self._state = state
 
     def _renew(self, kind: str) -> None:
@@ -235,7 +289,8 @@ class SpoolFiles:
                 last = self.map.last_end()
                 self.map.create(last, max(last, self.map.attempted()))
                 created = max(int(time.time()), state.created + 1)
-                state = State(state.store, kind, created, state.known and replace(state.known, position="0"))
+                known = state.known and replace(state.known, position="0")
+                state = replace(state, kind=kind, created=created, known=known)
                 self._state_file.write(state)
             self._state = state
         self.map.refresh()
@@ -268,11 +323,6 @@ class SpoolFiles:
                     f"{self.path!r} holds {min(others)!r}, which is no spool's; name another directory with spool=",
                     url=self.url,
                 ) from None
-
-    def _write(self, state: State) -> None:
-        with self._locked():
-            self._state_file.write(state)
-            self._state = state
 
     def _check(self, state: State) -> None:
         if state.store != self._new.store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import time
@@ -9,8 +10,15 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from iterlog.abilities import SupportsClaim, SupportsNumbering, SupportsSpool
-from iterlog.errors import ConfigError, ConflictError, HistoryNotFoundError, IterlogError, UnavailableError
+from iterlog.abilities import SupportsClaim, SupportsFence, SupportsNumbering, SupportsSpool
+from iterlog.errors import (
+    ConfigError,
+    ConflictError,
+    HistoryClosedError,
+    HistoryNotFoundError,
+    IterlogError,
+    UnavailableError,
+)
 from iterlog.lines import DamagedLineError, decode_line
 from iterlog.options import resolve_options
 from iterlog.reader import COMMON_OPTIONS, logger
@@ -47,11 +55,11 @@ def open_spooled(open_store: Callable[[], HistoryStore], url: HistoryURL, given:
     directory = spool_directory(given, url)
     if directory is None:
         return open_store()
-    kind = find_backend(url)
-    made: HistoryStore = _spooled_class(issubclass(kind, SupportsNumbering), issubclass(kind, SupportsClaim))(
-        url, open_store=open_store, directory=directory, kind=kind.__name__
-    )
-    return made
+    for name in ("batch_records", "batch_interval"):
+        if name in {**url.query, **url.keywords}:
+            raise ConfigError(f"option {name!r} keeps records in memory, which a spool makes needless; leave it out")
+    backend = find_backend(url)
+    return _spooled_class(backend)(url, open_store=open_store, directory=directory, kind=backend.__name__)
 
 
 class SpooledHistory(HistoryStore, SupportsSpool):
@@ -130,6 +138,9 @@ class SpooledHistory(HistoryStore, SupportsSpool):
     def _scan_back(self) -> Iterator[tuple[Position, bytes]]:
         return self._reader.backward()
 
+    def _scan_last(self, count: int) -> Iterator[tuple[Position, bytes]]:
+        return self._reader.backward(count)
+
     def _scan_for(self, iteration: int) -> Iterator[tuple[Position, bytes]]:
         return self._reader.with_iteration(iteration)
 
@@ -137,6 +148,22 @@ class SpooledHistory(HistoryStore, SupportsSpool):
         faults = list(self._target.asked(lambda store: store._unread()))  # noqa: SLF001 - a spool reads as the store does
         backlog = self._files.backlog._unread()  # noqa: SLF001 - our own set
         return faults + [replace(fault, position=self._placed(fault.position)) for fault in backlog]
+
+    @contextlib.contextmanager
+    def _one_look(self) -> Iterator[None]:
+        with contextlib.ExitStack() as look:
+            if self._target.reachable:
+                try:
+                    self._target.asked(lambda store: look.enter_context(store._one_look()))  # noqa: SLF001 - as above
+                except UnavailableError:
+                    logger.debug("%s: the store is away; what is known of it has to do", self.url)
+            yield
+
+    def _pause(self, poll_s: float, idle_s: float) -> float:
+        try:
+            return self._target.asked(lambda store: store._pause(poll_s, idle_s))  # noqa: SLF001 - as above
+        except (UnavailableError, HistoryClosedError):
+            return super()._pause(poll_s, idle_s)
 
     # keeping
 
@@ -279,13 +306,25 @@ class _Claiming(SpooledHistory, SupportsClaim):
             self._files.backlog._claim()  # noqa: SLF001 - as above
         except ConflictError as error:
             raise ConflictError(error.message, url=self.url) from error
-        self._target.claim()
+        self._target.be_in_charge()
+
+
+class _Fencing(SpooledHistory, SupportsFence):
+    """A spooled history whose store can be taken over: the spool is taken over with it."""
+
+    def _take_over(self) -> None:
+        self._refuse_when_stuck()
+        self._files.take_over()
+        self._target.be_in_charge()
+
+
+_ABILITIES = {SupportsNumbering: _Numbering, SupportsClaim: _Claiming, SupportsFence: _Fencing}
 
 
 @functools.cache
-def _spooled_class(numbering: bool, claiming: bool) -> type[SpooledHistory]:
-    """Return the class for a store with or without these abilities: a spool has those of its store."""
-    bases = [*([_Numbering] if numbering else []), *([_Claiming] if claiming else [])]
+def _spooled_class(backend: type[HistoryStore]) -> type[SpooledHistory]:
+    """Return the class for a store: a spool has those abilities of its store that loops need."""
+    bases = [with_ability for ability, with_ability in _ABILITIES.items() if issubclass(backend, ability)]
     return type("SpooledHistory", tuple(bases) or (SpooledHistory,), {"__doc__": SpooledHistory.__doc__})
 
 

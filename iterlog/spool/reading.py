@@ -65,8 +65,12 @@ class SpooledReader:
                 return
             behind = self._position_in_store(passed) if behind is None else behind
 
-    def backward(self) -> Iterator[Line]:
-        """Yield all lines, newest first; as far as the spool knows them, also while the store is away."""
+    def backward(self, count: int | None = None) -> Iterator[Line]:
+        """Yield all lines, newest first; as far as the spool knows them, also while the store is away.
+
+        Args:
+            count: After how many the caller most likely stops.
+        """
         in_store = self._files.map.last_end()
         passed: int | None = None
         for waiting, line in self._files.lines_back():
@@ -74,7 +78,7 @@ class SpooledReader:
                 break
             passed = waiting
             yield self._files.position_of(waiting), line
-        for number, position, line in self._store_or_newest():
+        for number, position, line in self._store_or_newest(count):
             if number is None:
                 yield position, line
             elif passed is None or number < passed:
@@ -138,14 +142,14 @@ class SpooledReader:
 
     # the store's lines and their names
 
-    def _store_or_newest(self) -> Iterator[Named]:
+    def _store_or_newest(self, count: int | None) -> Iterator[Named]:
         """Yield the store's lines, newest first; while it is away at least the newest, as far as it is known."""
         newest = None if self._target.reachable else self._newest_known()
         if newest is not None:
             yield newest
         shown = False
         try:
-            for named in self._named_back(self._store_lines_back()):
+            for named in self._named_back(self._store_lines_back(count)):
                 shown = True
                 if newest is None or named[1] < newest[1]:
                     yield named
@@ -157,8 +161,10 @@ class SpooledReader:
     def _store_lines(self, behind: Position) -> Iterator[Line]:
         return self._noting(self._target.asked(lambda store: store._scan(behind)))  # noqa: SLF001 - as above
 
-    def _store_lines_back(self) -> Iterator[Line]:
-        return self._noting(self._target.asked(lambda store: store._scan_back()))  # noqa: SLF001 - as above
+    def _store_lines_back(self, count: int | None) -> Iterator[Line]:
+        if count is None:
+            return self._noting(self._target.asked(lambda store: store._scan_back()))  # noqa: SLF001 - as above
+        return self._noting(self._target.asked(lambda store: store._scan_last(count)))  # noqa: SLF001 - as above
 
     def _noting(self, lines: Iterator[Line]) -> Iterator[Line]:
         """Yield lines of the store; note when it goes away while they come."""

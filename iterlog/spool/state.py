@@ -52,12 +52,14 @@ class State:
         kind: The class of its store: another one has other positions.
         created: When the spool began, in seconds since 1970: tells its positions from those of another.
         known: What was last known of the store; None when it was never seen.
+        loops: How many loops have taken the history over through this spool.
     """
 
     store: str
     kind: str
     created: int
     known: Known | None = None
+    loops: int = 0
     format: int = 1
 
 
@@ -70,6 +72,14 @@ class StateFile:
 
     def __init__(self, path: str) -> None:
         self._path = path
+
+    def mark(self) -> tuple[int, int] | None:
+        """Return what changes whenever the file is replaced; None when there is no file."""
+        try:
+            there = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return there.st_ino, there.st_mtime_ns
 
     def read(self) -> State | None:
         """Return its content; None when there is no file.

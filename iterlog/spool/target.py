@@ -10,8 +10,8 @@ import datetime as dt
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from iterlog.abilities import SupportsClaim
-from iterlog.errors import HistoryClosedError, HistoryNotFoundError, IterlogError, UnavailableError
+from iterlog.abilities import SupportsClaim, SupportsFence
+from iterlog.errors import ConflictError, HistoryClosedError, HistoryNotFoundError, IterlogError, UnavailableError
 from iterlog.reader import logger
 from iterlog.spool.status import SpoolState
 
@@ -41,8 +41,9 @@ class Target:
         self._lock = threading.RLock()
         self._store: HistoryStore | None = None
         self._closed = False
-        self.claimed = False
-        self._holds_claim = False
+        self.in_charge = False
+        """Whether this handle runs the loop."""
+        self._is_charged = False  # and the store knows
         self._told = 0  # how many of the store's dropped bytes were told
         self.state = SpoolState.THROUGH
         self.since = dt.datetime.now(dt.UTC)
@@ -71,39 +72,54 @@ class Target:
                 except BaseException:
                     store.close()
                     raise
-                self._store, self._told, self._holds_claim = store, 0, False
+                self._store, self._told, self._is_charged = store, 0, False
             return self._store
 
-    def opened_to_append(self) -> HistoryStore:
-        """Return the open store, claimed if this handle runs the loop; raises what `opened` raises.
-
-        Raises:
-            ConflictError: Another loop has claimed it meanwhile.
-        """
-        with self._lock:
-            store = self.opened()
-            if self.claimed and not self._holds_claim:
-                if isinstance(store, SupportsClaim):
-                    store._claim()  # noqa: SLF001 - a spool stands where the users' half of the interface does
-                self._holds_claim = True
-        return store
-
-    def claim(self) -> None:
-        """Claim the store, or, while it is away, have it claimed when it is back.
+    def be_in_charge(self) -> None:
+        """Claim the store or take it over, or, while it is away, have that done when it is back.
 
         Raises:
             ConflictError: Another loop runs on it.
         """
-        self.claimed = True
+        self.in_charge = True
         if not self.reachable:
             return
         try:
-            self.opened_to_append()
+            self._take_charge(self.opened())
         except OSError as error:
             self.failed(error)
         except BaseException:
-            self.claimed = False
+            self.in_charge = False
             raise
+
+    def settle_charge(self, store: HistoryStore, is_unchanged: Callable[[], bool]) -> None:
+        """Claim the store, or take it over, if this handle runs the loop and could not do so yet.
+
+        Args:
+            store: The open store.
+            is_unchanged: Says whether nobody has appended to it behind this loop's back: then nobody is overrun who
+                took it over while it was away from here.
+
+        Raises:
+            ConflictError: Another loop runs on it.
+        """
+        if not self.in_charge or self._is_charged:
+            return
+        if isinstance(store, SupportsFence) and not is_unchanged():
+            raise ConflictError(
+                "others have appended to the store while it was away from here, so this loop may have been replaced; "
+                "if it was not, open the history again",
+                url=self._url,
+            )
+        self._take_charge(store)
+
+    def _take_charge(self, store: HistoryStore) -> None:
+        with self._lock:
+            if isinstance(store, SupportsClaim):
+                store._claim()  # noqa: SLF001 - a spool stands where the users' half of the interface does
+            if isinstance(store, SupportsFence):
+                store._take_over()  # noqa: SLF001 - as above
+            self._is_charged = True
 
     def asked(self, question: Callable[[HistoryStore], _T]) -> _T:
         """Ask the store something, and note whether it answered.

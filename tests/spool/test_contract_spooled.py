@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from back_doors import BEGINNING, corrupt_file, corrupt_memory
+from bucket_doors import corrupt_commit
 from own_backends import OwnBackendContract
 from set_back_doors import corrupt_set
+from test_contract_fsspec_memory import MemoryBucket
 
 import iterlog
 from iterlog.spool.places import spool_directory
@@ -96,3 +98,19 @@ class TestSpooledMemoryHistory(TestSpooledJsonlHistory):
     def corrupt(self) -> Corrupt:
         """Change a byte in the shared list."""
         return in_the_store(corrupt_memory)
+
+
+class TestSpooledRemoteHistory(TestSpooledMemoryHistory):
+    """A spooled remote history, on objects in fsspec's memory: one that is taken over and not claimed."""
+
+    @pytest.fixture
+    def url(self) -> str:
+        """A bucket nobody used yet."""
+        return f"fsspec+memory://bucket-{uuid.uuid4().hex}/runs?spool=on"
+
+    @pytest.fixture
+    def corrupt(self) -> Corrupt:
+        """Change a byte of an object."""
+        return in_the_store(
+            lambda url, index: corrupt_commit(MemoryBucket(), url.partition("://")[2].partition("?")[0], index)
+        )
