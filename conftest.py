@@ -1,16 +1,28 @@
-"""README's Python blocks run as tests, in order, in an empty directory; the object stores are fixtures everywhere."""
+"""What holds for all tests: README's Python blocks run, object stores are fixtures, nobody's own directory is used."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 pytest_plugins = ["servers.fixtures"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have copies note where they stand in a directory of this run's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 def _enter_empty_directory(namespace: dict[str, Any]) -> None:

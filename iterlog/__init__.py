@@ -51,6 +51,8 @@ _HOMES = {
     "Dropped": "reports",
     "Fault": "reports",
     "FaultKind": "reports",
+    "Lag": "reports",
+    "MirrorStatus": "reports",
     "ResumePoint": "reports",
     "VerifyReport": "reports",
     "Kept": "rotation.rewriting",
@@ -95,6 +97,8 @@ if TYPE_CHECKING:
     from iterlog.reports import Dropped as Dropped
     from iterlog.reports import Fault as Fault
     from iterlog.reports import FaultKind as FaultKind
+    from iterlog.reports import Lag as Lag
+    from iterlog.reports import MirrorStatus as MirrorStatus
     from iterlog.reports import ResumePoint as ResumePoint
     from iterlog.reports import VerifyReport as VerifyReport
     from iterlog.rotation.rewriting import Kept as Kept

@@ -37,6 +37,7 @@ _BUILT_IN = {
 }
 _WRAPPERS = {
     "spool": "iterlog.spool.history:open_spooled",
+    "mirror": "iterlog.mirror:mirrored",
 }
 """Options of every history that are served outside its backend, each by a function named as ``module:function``.
 
@@ -57,7 +58,8 @@ def open_history(url: str | os.PathLike[str] | None = None, /, **options: object
             ``iteration_history.jsonl`` in the current directory.
         **options: The backend's options, typed or as text; they win over the URL's query. Every backend knows
             ``durability`` (``sync`` or ``flush``), ``on_damage`` (``skip`` or ``raise``) and ``create`` (false: a
-            missing history is an error instead of an empty one).
+            missing history is an error instead of an empty one). Every history takes ``mirror``, too: a path or URL,
+            or a list of them, where copies follow it.
 
     Returns:
         A store; close it, or use it in a ``with`` statement.

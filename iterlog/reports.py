@@ -121,3 +121,35 @@ class ResumePoint:
     feedback: str
     last: IterationRecord | None
     dropped: tuple[Dropped, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far a copy is behind.
+
+    Attributes:
+        records: How many stored lines of the source it does not hold yet.
+        seconds: How long ago the oldest of these was made, as its own timestamp says; 0 when there are none.
+    """
+
+    records: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MirrorStatus:
+    """How far one copy of a history is.
+
+    Attributes:
+        url: The copy's URL.
+        position: The position in the history up to which the copy is known to hold everything.
+        lag_records: How many records stand behind it.
+        lag_s: How long ago the oldest of these was made; 0.0 when there are none.
+        error: Why the copy cannot be written to now; None while it can.
+    """
+
+    url: str
+    position: Position
+    lag_records: int
+    lag_s: float
+    error: Exception | None

@@ -14,11 +14,12 @@ from iterlog.options import suggestion
 from iterlog.position import START, Durability, Position
 from iterlog.reader import HistoryReader, logger
 from iterlog.record import MAX_ITERATION, IterationRecord
-from iterlog.reports import Dropped, FaultKind, ResumePoint
+from iterlog.reports import Dropped, FaultKind, MirrorStatus, ResumePoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from iterlog.attendant import Attendant
     from iterlog.url import HistoryURL
 
 _SAVE_FIELDS = frozenset(IterationRecord.__dataclass_fields__) - {"code_hash"}
@@ -49,6 +50,7 @@ class HistoryStore(HistoryReader):
         super().__init__(url, **options)
         self._dropped: list[Dropped] = []
         self._reservations = Reservations()
+        self._attendants: tuple[Attendant, ...] = ()
 
     # hooks of a backend
 
@@ -121,7 +123,7 @@ class HistoryStore(HistoryReader):
         durability = durability or self._durability
         if record.iteration is None:
             return self._append_next([record], [body], durability)[0]
-        return self._append((finish_line(record.iteration, body),), durability)
+        return self._append_lines((finish_line(record.iteration, body),), durability)
 
     @final
     def extend(
@@ -140,7 +142,7 @@ class HistoryStore(HistoryReader):
             return next((position for position, _ in self._scan_back()), START)
         if any(record.iteration is None for record in batch):
             return self._append_next(batch, bodies, durability)[0]
-        return self._append(finish_lines(_numbered(batch, bodies, 0)), durability)
+        return self._append_lines(finish_lines(_numbered(batch, bodies, 0)), durability)
 
     @final
     def save(
@@ -197,6 +199,7 @@ class HistoryStore(HistoryReader):
         if isinstance(self, SupportsFence):
             self._take_over()
         self._repair()
+        self._wake_attendants()
         with self._one_look():
             last = self.last()
             return ResumePoint(self._next_number(), last.feedback if last else "", last, tuple(self._dropped))
@@ -245,8 +248,16 @@ class HistoryStore(HistoryReader):
         """
         if self._closed:
             return
+        for attendant in self._attendants:
+            attendant.close()
         self._closed = True
         self._close()
+
+    @property
+    def mirrors(self) -> tuple[MirrorStatus, ...]:
+        """How far the copies are that were asked for with ``mirror=``; see `iterlog.MirrorStatus`."""
+        self._check_open()
+        return tuple(attendant.status() for attendant in self._attendants)
 
     @final
     async def aappend(
@@ -283,7 +294,21 @@ class HistoryStore(HistoryReader):
             last = numbered[-1][0]
             return finish_lines(numbered)
 
-        return self._append_numbered(make, durability), last
+        position = self._append_numbered(make, durability)
+        self._wake_attendants()
+        return position, last
+
+    @final
+    def _append_lines(self, lines: Sequence[bytes], durability: Durability) -> Position:
+        """Store lines as `_append` does; also for who copies stored lines, damaged ones included."""
+        position = self._append(lines, durability)
+        self._wake_attendants()
+        return position
+
+    @final
+    def _wake_attendants(self) -> None:
+        for attendant in self._attendants:
+            attendant.wake()
 
     @final
     def _report_dropped(self, dropped: Dropped) -> None:

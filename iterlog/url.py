@@ -27,7 +27,11 @@ DEFAULT_HISTORY = "iteration_history.jsonl"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _LIKE_A_SCHEME = re.compile(r"[^/?]*://")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_PATH_OPTIONS = re.compile(r"[A-Za-z_][\w.-]*=[^/]*", re.ASCII)
+_PATH_OPTIONS = re.compile(
+    # A value with a slash is taken for a part of the path, but for options whose value is a place.
+    r"[A-Za-z_][\w.-]*=[^/]*|(?:[A-Za-z_][\w.-]*=[^/&]*&)*(?:mirror|spool)=.*",
+    re.ASCII,
+)
 _SECRET = re.compile(
     r"pass(word|wd|phrase)?|pwd|secret|token|credential|signature|auth|cookie|(^|[._-])(sig|sas|key)$|"
     r"(api|access|account|private)[._-]?key",

@@ -38,7 +38,7 @@ The hooks with defaults
     ``OPTIONS = {**iterlog.HistoryStore.OPTIONS, "level": Option(count, 9, "how hard to compress")}``, and come to the
     constructor by name; all others are refused for you. A method whose name is taken is refused when the class is
     made; attributes taken are ``_url``, ``_durability``, ``_on_damage``, ``_create``, ``_closed``, ``_reported``,
-    ``_dropped`` and ``_reservations``.
+    ``_dropped``, ``_reservations`` and ``_attendants``.
 
 Abilities
     `iterlog.SupportsNumbering`: ``_append_numbered(make, durability)`` appends ``make(n)``, ``n`` being one more than

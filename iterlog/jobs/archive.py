@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from iterlog.abilities import SupportsRotation
+from iterlog.copying.appending import copy
+from iterlog.copying.overlap import Overlap, overlap_of
+from iterlog.copying.places import check_different, local_path, place_of
+from iterlog.copying.proof import Proof
 from iterlog.errors import ConfigError, HistoryNotFoundError
 from iterlog.files.failures import translated
-from iterlog.jobs.copying import Overlap, Proof, copy, overlap_of
 from iterlog.jobs.receipts import Receipt, receipt_at
 from iterlog.position import START
 from iterlog.registry import find_backend, open_history
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
     from iterlog.jobs.sources import Removable
     from iterlog.position import Position
     from iterlog.store import HistoryStore
-
-_LOCAL = {"file", "jsonl", "rotating", "rotating+file"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def archive(
     """
     _check_options(keep_last, delete_source=delete_source)
     url = _destination_url(destination)
-    _check_different(source, url)
+    check_different(source, url)
     try:
         opened_source = _opened_source(source, delete_source=delete_source)
     except HistoryNotFoundError as error:
@@ -111,7 +112,7 @@ def archive(
                     # Claimed: no loop runs on it now, and none begins before this ends.
                     opened.enter_context(open_history(source, create=False, on_damage="skip")).resume()
                 copied = opened.enter_context(open_history(url, **_destination_options(url, codec, level)))
-                return _Archival(history, copied, _place_of(url), emptying, on_progress).run(keep_last)
+                return _Archival(history, copied, place_of(url), emptying, on_progress).run(keep_last)
         except OSError as error:
             raise translated(error, history.url) from error
 
@@ -188,7 +189,7 @@ def _planned(source: HistoryStore, url: str | os.PathLike[str]) -> Archived:
         with open_history(url, create=False) as destination:
             overlap = overlap_of(source, destination)
     except HistoryNotFoundError:
-        overlap = Overlap(START, 0, START)
+        overlap = Overlap(START)
     shown = str(HistoryURL.parse(url))
     return Archived(source.url, shown, lines, lines - overlap.lines, 0, "", removed=False, left=lines)
 
@@ -197,11 +198,11 @@ def _done_before(
     source: str | os.PathLike[str], url: str | os.PathLike[str], missing: HistoryNotFoundError
 ) -> Archived:
     """Prove again what an earlier run did to a source that is gone; raise that it is missing when none did."""
-    path = _local_path(source)
+    path = local_path(source)
     receipt = receipt_at(path) if path is not None else None
     if receipt is None:
         raise missing
-    if receipt.archived_to != _place_of(url):
+    if receipt.archived_to != place_of(url):
         raise HistoryNotFoundError(
             f"{missing.message}: it was archived to {receipt.archived_to!r} and removed", url=missing.url
         )
@@ -223,7 +224,7 @@ def _done_before(
 def _emptying(source: str | os.PathLike[str], history: HistoryStore) -> Removable:
     from iterlog.jobs.sources import removable  # noqa: PLC0415 - local files need POSIX, memory does not
 
-    return removable(history, _local_path(source) or "")
+    return removable(history, local_path(source) or "")
 
 
 def _opened_source(source: str | os.PathLike[str], *, delete_source: bool) -> HistoryStore:
@@ -263,20 +264,3 @@ def _check_options(keep_last: int | None, *, delete_source: bool) -> None:
         raise ConfigError("keep_last says what is left when the source is removed; give delete_source, too")
     if keep_last is not None and keep_last < 1:
         raise ConfigError(f"keep_last takes a number from 1 on, not {keep_last}; leave it out to remove everything")
-
-
-def _check_different(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
-    places = [_place_of(source), _place_of(destination)]
-    if places[0] == places[1]:
-        raise ConfigError("source and destination are the same history; name another destination", url=places[0])
-
-
-def _place_of(url: str | os.PathLike[str]) -> str:
-    """Return what tells a history from others: its path without symbolic links, or its URL without options."""
-    return _local_path(url) or str(HistoryURL.parse(url))
-
-
-def _local_path(url: str | os.PathLike[str]) -> str | None:
-    """Return the path of a history on this machine, without symbolic links; None for any other."""
-    parsed = HistoryURL.parse(url)
-    return os.path.realpath(parsed.local_path()) if parsed.scheme in _LOCAL else None

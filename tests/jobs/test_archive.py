@@ -11,8 +11,8 @@ from archive_samples import append_to, lines_of, make_source
 import iterlog
 from iterlog.backends.jsonl import JsonlHistory
 from iterlog.backends.rotating import RotatingHistory
+from iterlog.copying.proof import Proof
 from iterlog.jobs.archive import archive
-from iterlog.jobs.copying import Proof
 from iterlog.rotation.layout import read_listing
 
 if TYPE_CHECKING:

@@ -1,87 +1,19 @@
-"""Stored lines from one history to another: copied as they stand, damaged ones included, and proven afterwards.
-
-An append stays whole: its lines go into one append of the destination. What an earlier, interrupted copy left is
-recognised by its bytes, so a copy that is started again goes on behind it.
-"""
+"""Source and destination read side by side, and held to be the same: line by line, and by SHA-256."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iterlog.errors import ConflictError, CorruptionError
+from iterlog.errors import CorruptionError
 from iterlog.lines import holds_record, lines_to_follow
-from iterlog.position import START, Durability, Position
+from iterlog.position import START, Position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
     from iterlog.store import HistoryStore
-
-_CHUNK_LINES = 100  # divides the usual 1,000 records of a segment, so that segments come out full
-_CHUNK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """How much of a source stands in a destination already.
-
-    Attributes:
-        begins: The position in the destination before the source's first line.
-        lines: How many lines of the source are there.
-        source_position: The position in the source behind them.
-    """
-
-    begins: Position
-    lines: int
-    source_position: Position
-
-
-def overlap_of(source: HistoryStore, destination: HistoryStore) -> Overlap:
-    """Find the source's lines in the destination, which may hold older ones before them.
-
-    Older ones are there when the beginning of the source was removed after it had been archived.
-
-    Raises:
-        ConflictError: The destination holds something else.
-    """
-    first = next(source.lines(), None)
-    before = START
-    for position, line in destination.lines():
-        if first is not None and line == first[1]:
-            found = _common(source, destination, before)
-            if found is not None:
-                return Overlap(before, *found)
-        before = position
-    if before != START and first is not None:
-        raise ConflictError(
-            "the destination holds something else than the beginning of this source; name another one",
-            url=destination.url,
-        )
-    return Overlap(before, 0, START)
-
-
-def copy(
-    source: HistoryStore, destination: HistoryStore, start: Position, on_copied: Callable[[int], None]
-) -> tuple[Position, int]:
-    """Append the source's lines behind a position; return the position behind the last one and their number.
-
-    Args:
-        source: Where from.
-        destination: Where to.
-        start: A position of the source.
-        on_copied: Called now and then with the number of lines copied since the last call.
-    """
-    at, total = start, 0
-    for at, lines in _chunks(source.lines(start)):  # noqa: B007 - the last one is returned
-        # The hook itself: what users call would encode the records anew, and damaged lines hold none.
-        destination._append(lines, Durability.FLUSH)  # noqa: SLF001
-        total += len(lines)
-        on_copied(len(lines))
-    destination.flush()
-    return at, total
 
 
 class Proof:
@@ -171,33 +103,3 @@ class Proof:
             url=self._destination.url,
             position=self._destination_position,
         )
-
-
-def _common(source: HistoryStore, destination: HistoryStore, start: Position) -> tuple[int, Position] | None:
-    """Return how many lines the destination holds behind a position, if those are the source's first ones."""
-    count, at = 0, START
-    lines = source.lines()
-    for _, line in destination.lines(start):
-        mine = next(lines, None)
-        if mine is None or mine[1] != line:
-            return None
-        count, at = count + 1, mine[0]
-    return count, at
-
-
-def _chunks(lines: Iterable[tuple[Position, bytes]]) -> Iterator[tuple[Position, list[bytes]]]:
-    """Put lines together to appends worth their cost, none of the source's own divided."""
-    chunk: list[bytes] = []
-    size = 0
-    missing = 0  # lines of the append that are still to come
-    position = START
-    for position, line in lines:
-        chunk.append(line)
-        size += len(line)
-        follow = lines_to_follow(line)
-        missing = max(0, missing - 1) if follow is None else follow
-        if not missing and (len(chunk) >= _CHUNK_LINES or size >= _CHUNK_BYTES):
-            yield position, chunk
-            chunk, size = [], 0
-    if chunk:
-        yield position, chunk
