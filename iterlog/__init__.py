@@ -55,7 +55,7 @@ _HOMES = {
     "MirrorStatus": "reports",
     "ResumePoint": "reports",
     "VerifyReport": "reports",
-    "Kept": "rotation.rewriting",
+    "Kept": "reports",
     "SegmentFooter": "segments.footer",
     "SpoolState": "spool.status",
     "SpoolStatus": "spool.status",
@@ -97,11 +97,11 @@ if TYPE_CHECKING:
     from iterlog.reports import Dropped as Dropped
     from iterlog.reports import Fault as Fault
     from iterlog.reports import FaultKind as FaultKind
+    from iterlog.reports import Kept as Kept
     from iterlog.reports import Lag as Lag
     from iterlog.reports import MirrorStatus as MirrorStatus
     from iterlog.reports import ResumePoint as ResumePoint
     from iterlog.reports import VerifyReport as VerifyReport
-    from iterlog.rotation.rewriting import Kept as Kept
     from iterlog.segments.footer import SegmentFooter as SegmentFooter
     from iterlog.spool.status import SpoolState as SpoolState
     from iterlog.spool.status import SpoolStatus as SpoolStatus

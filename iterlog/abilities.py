@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from iterlog.position import Durability, Position
-    from iterlog.rotation.rewriting import Kept
+    from iterlog.reports import Kept
     from iterlog.segments.footer import SegmentFooter
     from iterlog.spool.status import SpoolStatus
 

@@ -153,3 +153,22 @@ class MirrorStatus:
     lag_records: int
     lag_s: float
     error: Exception | None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What happened to one file, or to several that became one.
+
+    Attributes:
+        name: The file that is there now, or was removed.
+        first: The number of its first line.
+        end: The number behind its last line.
+        before_bytes: What the lines took on the disk before.
+        after_bytes: What they take now; 0 when they were removed.
+    """
+
+    name: str
+    first: int
+    end: int
+    before_bytes: int
+    after_bytes: int

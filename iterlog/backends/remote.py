@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from iterlog.abilities import SupportsFence, SupportsNumbering, SupportsSegments
+from iterlog.background import Background
 from iterlog.errors import ConfigError, CorruptionError, HistoryNotFoundError, IterlogError
 from iterlog.lines import holds_record
 from iterlog.options import Option, boolean, count, duration
@@ -30,7 +31,6 @@ from iterlog.remote.sealing import Sealer
 from iterlog.remote.tail import Tail, find_tail, newest_number
 from iterlog.remote.waiting import decided
 from iterlog.reports import Fault, FaultKind
-from iterlog.rotation.background import Background
 from iterlog.store import HistoryStore
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from iterlog.remote.client import Requests
     from iterlog.remote.commits import Commit
-    from iterlog.rotation.rewriting import Kept
+    from iterlog.reports import Kept
     from iterlog.segments.footer import SegmentFooter
     from iterlog.url import HistoryURL
 

@@ -25,11 +25,11 @@ if sys.platform == "win32":
         "rotating sets need POSIX locks, which Windows does not have; use WSL, or memory:// for a trial"
     )
 
+from iterlog.background import Background
 from iterlog.files.failures import translated
 from iterlog.files.machine import network_file_system
 from iterlog.lines import holds_record
 from iterlog.rotation.active import ActiveFile, SealLimits
-from iterlog.rotation.background import Background
 from iterlog.rotation.checking import SetChecker
 from iterlog.rotation.keeping import Keeper
 from iterlog.rotation.layout import is_set, misnamed_directory
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from iterlog.reports import Fault
-    from iterlog.rotation.rewriting import Kept
+    from iterlog.reports import Fault, Kept
     from iterlog.segments.footer import SegmentFooter
     from iterlog.url import HistoryURL
 

@@ -18,7 +18,7 @@ from iterlog.remote.client import MAX_OBJECT, ObjectExistsError
 from iterlog.remote.commits import is_divisible
 from iterlog.remote.committing import answered
 from iterlog.remote.layout import BUCKET, SEGMENTS, boundary_key, commit_key, segment_in, segment_key
-from iterlog.rotation.rewriting import Kept
+from iterlog.reports import Kept
 from iterlog.segments.sealing import seal, verify_sealed
 from iterlog.segments.segment import SealedSegment
 from iterlog.segments.source import BytesSource

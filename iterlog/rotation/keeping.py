@@ -18,8 +18,9 @@ from iterlog.files.durable import sync_directory
 from iterlog.files.failures import translated
 from iterlog.files.keeperlock import KeeperLock
 from iterlog.reader import logger
+from iterlog.reports import Kept
 from iterlog.rotation.layout import LOCK_NAME, Part
-from iterlog.rotation.rewriting import Kept, Rewriter
+from iterlog.rotation.rewriting import Rewriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

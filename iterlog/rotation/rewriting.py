@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iterlog.errors import CorruptionError, UnsupportedOperationError
 from iterlog.files.durable import CREATE_FLAGS, NEW_FILE_MODE, sync_directory, write_all
 from iterlog.reader import logger
+from iterlog.reports import Kept
 from iterlog.rotation.layout import Part, sealed_name, temporary_name, torn_prefix
 from iterlog.segments.sealing import seal, verify_sealed
 from iterlog.segments.source import FileSource, blocks_of
@@ -26,25 +26,6 @@ if TYPE_CHECKING:
     from iterlog.segments.packing import Codec
 
 _TEMPORARY_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | CREATE_FLAGS
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What happened to one file, or to several that became one.
-
-    Attributes:
-        name: The file that is there now, or was removed.
-        first: The number of its first line.
-        end: The number behind its last line.
-        before_bytes: What the lines took on the disk before.
-        after_bytes: What they take now; 0 when they were removed.
-    """
-
-    name: str
-    first: int
-    end: int
-    before_bytes: int
-    after_bytes: int
 
 
 class Rewriter:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iterlog.backends.rotating import RotatingHistory
+    from iterlog.reports import Kept
     from iterlog.rotation.layout import Part
-    from iterlog.rotation.rewriting import Kept
 
 KEEP = 2 * SIZE
 
