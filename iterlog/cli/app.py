@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "compress": ("iterlog.cli.keeping:compress", "Compress the sealed files of a rotating set."),
     "prune": ("iterlog.cli.keeping:prune", "Remove the oldest sealed files of a rotating set."),
     "compact": ("iterlog.cli.keeping:compact", "Merge small files of a rotating set, or compress them anew."),
+    "drain": ("iterlog.cli.drain:drain", "Store what waits in a history's spool."),
     "rotate": ("iterlog.cli.archive:rotate", "Turn a plain history into a rotating set."),
     "sync": ("iterlog.cli.sync:sync", "Keep a copy up with a history; the other way round, restore it."),
     "archive": ("iterlog.cli.archive:archive", "Copy whole histories, proven, and remove the source when asked to."),

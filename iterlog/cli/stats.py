@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
 
+import iterlog
 from iterlog.cli.command import Format, command, format_options, url_argument
+from iterlog.cli.drain import spool_fields, spool_rows
 from iterlog.cli.output import Output
 from iterlog.cli.reading import local_file, opened_to_read
 from iterlog.cli.tables import Column, Table, json_line
@@ -16,8 +18,6 @@ from iterlog.cli.tables import Column, Table, json_line
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
-
-    import iterlog
 
 _LABEL_WIDTH = 12
 
@@ -111,20 +111,37 @@ def figures_of(records: Iterable[iterlog.IterationRecord]) -> Figures:
 @format_options(Format.JSON, Format.CSV, Format.MARKDOWN)
 def stats(url: str | None, form: Format) -> None:
     """Sum a history up: records, results, times, size, how often code repeats, the range of every metric."""
-    with opened_to_read(url) as history:
-        figures = figures_of(history)
     out = Output()
+    with opened_to_read(url) as history:
+        spool = history if isinstance(history, iterlog.SupportsSpool) else None
+        try:
+            figures = figures_of(history)
+        except iterlog.UnavailableError:
+            if spool is not None:  # the store is away: what is known of it is what waits for it
+                _show_spool(out, spool.spool, form)
+            raise
+        status = spool.spool if spool is not None else None
     size = _local_size(url)
     if form is Format.JSON:
-        out.data(json_line(_as_json(figures, size)))
+        out.data(json_line(_as_json(figures, size) | ({"spool": spool_fields(status)} if status else {})))
         return
     if form is Format.TEXT:
         for label, text in _lines(figures, size):
             out.text(f"{label:{_LABEL_WIDTH}}  {text}")
+        if status is not None:
+            _show_spool(out, status, form)
         if not figures.metrics:
             return
         out.text()
     Table(out, form, _METRIC_COLUMNS).write(list(figures.metrics.items()))
+
+
+def _show_spool(out: Output, status: iterlog.SpoolStatus, form: Format) -> None:
+    if form is Format.JSON:
+        out.data(json_line({"spool": spool_fields(status)}))
+    elif form is Format.TEXT:
+        for label, text in spool_rows(status):
+            out.text(f"{label:{_LABEL_WIDTH}}  {text}")
 
 
 _METRIC_COLUMNS: list[Column[tuple[str, Range]]] = [
