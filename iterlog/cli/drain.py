@@ -35,10 +35,8 @@ def drain(url: str | None, place: str | None, form: Format) -> None:
 
     Ends with exit code 5 while the store is away, and changes nothing then. A loop may be running.
     """
-    given: dict[str, object] = {} if place is None else {"spool": place}
-    if place is None and "spool" not in iterlog.HistoryURL.parse(url).query:
-        given = {"spool": True}
-    with opened(url, **given) as history:
+    named = iterlog.HistoryURL.parse(url).query.get("spool", True)
+    with opened(url, spool=named if place is None else place) as history:
         if not isinstance(history, iterlog.SupportsSpool):
             raise click.UsageError("this history is opened without a spool; name it with --spool")
         before = history.spool.records
