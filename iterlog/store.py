@@ -77,6 +77,9 @@ class HistoryStore(HistoryReader):
     def _flush(self) -> None:
         """Make everything appended so far durable."""
 
+    def _settle_numbers(self) -> None:
+        """Make the numbers of all appends so far final, where a backend puts appends off."""
+
     def _close(self) -> None:
         """Release what the handle holds."""
 
@@ -179,7 +182,7 @@ class HistoryStore(HistoryReader):
             return record
         body = encode_body(record)
         self._check_open()
-        return record.with_iteration(self._append_next([record], [body], durability or self._durability)[1])
+        return record.with_iteration(self._append_next([record], [body], durability or self._durability, told=True)[1])
 
     @final
     def resume(self) -> ResumePoint:
@@ -281,9 +284,16 @@ class HistoryStore(HistoryReader):
 
     @final
     def _append_next(
-        self, batch: list[IterationRecord], bodies: list[bytes], durability: Durability
+        self, batch: list[IterationRecord], bodies: list[bytes], durability: Durability, *, told: bool = False
     ) -> tuple[Position, int]:
-        """Append records of which some want a number; return the position after them and the last one's number."""
+        """Append records of which some want a number; return the position after them and the last one's number.
+
+        Args:
+            batch: The records.
+            bodies: Each of them encoded.
+            durability: How durable.
+            told: Whether the caller will tell the number, so that it has to be final.
+        """
         if not isinstance(self, SupportsNumbering):
             raise UnsupportedOperationError("this backend cannot hand out numbers; give iteration=", url=self.url)
         last = 0
@@ -295,6 +305,8 @@ class HistoryStore(HistoryReader):
             return finish_lines(numbered)
 
         position = self._append_numbered(make, durability)
+        if told:
+            self._settle_numbers()
         self._wake_attendants()
         return position, last
 

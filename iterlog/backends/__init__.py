@@ -30,7 +30,8 @@ The hooks with defaults
     append would, and tells ``self._report_dropped(Dropped(…))`` what it set aside. ``_unread()`` returns a `Fault` for
     what ``_scan`` passes over, so that verify() shows it; where ``_scan`` itself tells of damage, or raises it,
     ``_scan_to_verify(report)`` yields the same lines and reports a `Fault` instead. ``_flush()`` makes durable what was
-    appended with less. ``_close()`` releases everything; it is called once.
+    appended with less. ``_settle_numbers()`` stores what ``_append_numbered`` put off, if it does, before a number is
+    told to anybody. ``_close()`` releases everything; it is called once.
 
     The constructor takes the `iterlog.HistoryURL` and the options: ``super().__init__(url, **options)`` first. Then
     ``self.url`` is the place for messages, and ``self._create`` says whether a history that is missing is fine (else

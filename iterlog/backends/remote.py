@@ -150,6 +150,9 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
         # Where it will stand is not known before it is committed; behind this position it will.
         return Position.of(tail.number + 1)
 
+    def _settle_numbers(self) -> None:
+        self._flush()  # another writer may take the number that a record was promised here
+
     def _commit(self, make: Callable[[int], Sequence[bytes]]) -> int:
         number = decided(lambda: self._committer.append(make))
         if number % BUCKET == BUCKET - 1:

@@ -1,7 +1,8 @@
 """Several appends of a busy loop in one commit: a request for all of them instead of one for each.
 
 What waits here is in memory only: it is durable once it was committed, which the next of these does: as many records as
-asked for, a time, `flush`, `close`, reading through the same handle.
+asked for, more bytes than an object takes, a time, `flush`, `close`, reading through the same handle, the interpreter's
+end. Until then nobody can know the numbers that the records will have.
 """
 
 from __future__ import annotations
@@ -11,14 +12,22 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
-from iterlog.errors import IterlogError, UnavailableError
+from iterlog.errors import IterlogError, RecordError, UnavailableError
 from iterlog.lines import iteration_of
 from iterlog.reader import logger
+from iterlog.remote.client import MAX_OBJECT
+from iterlog.remote.waiting import decided
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     Make = Callable[[int], Sequence[bytes]]
+
+_MOST_BYTES = MAX_OBJECT - (1 << 10)
+"""Bytes of lines in one commit; a control line may stand before them."""
+
+_waiting: set[Batch] = set()
+"""Those with something to commit: a handle that was dropped without being closed is kept until it has."""
 
 
 class Batch:
@@ -40,7 +49,7 @@ class Batch:
         self._interval_s = interval_s
         self._lock = threading.RLock()
         self._waiting: list[Make] = []
-        self._count = 0
+        self._count = self._bytes = 0
         self._next = 0
         self._began_at = 0.0
         self._timer: threading.Thread | None = None
@@ -55,22 +64,24 @@ class Batch:
         """
         with self._lock:
             self._raise_error()
-            if not self._waiting:
-                self._next = self._next_number()
-                self._began_at = time.monotonic()
-            lines = make(self._next)
-            before = self._count, self._next
+            lines, size = self._looked_through(make)
+            if self._waiting and self._bytes + size > _MOST_BYTES:
+                self.flush()
+                lines, size = self._looked_through(make)
+            before = self._count, self._bytes, self._next
             self._waiting.append(make)
+            _waiting.add(self)
             self._count += len(lines)
+            self._bytes += size
             self._next = _behind(lines, self._next)
             if self._count < self._records:
                 self._start_timer()
                 return
             try:
                 self.flush()
-            except UnavailableError:
+            except (UnavailableError, RecordError):
                 self._waiting.pop()
-                self._count, self._next = before
+                self._count, self._bytes, self._next = before
                 raise
 
     def flush(self) -> None:
@@ -81,14 +92,12 @@ class Batch:
         """
         with self._lock:
             self._raise_error()
-            if not self._waiting:
-                return
-            self._commit(self._made)
-            self._waiting.clear()
-            self._count = 0
+            if self._waiting:
+                decided(self._commit_all)
 
     def close(self) -> None:
-        """End the thread that watches the time."""
+        """End the thread that watches the time; what could not be committed is nobody's any more."""
+        _waiting.discard(self)
         timer, self._timer = self._timer, None
         self._wake.set()
         if timer is not None and timer is not threading.current_thread():
@@ -97,7 +106,26 @@ class Batch:
     def forget(self) -> None:
         """Start anew in a forked child: what waits is the parent's."""
         self._lock, self._wake, self._timer = threading.RLock(), threading.Event(), None
-        self._waiting, self._count = [], 0
+        self._forget_waiting()
+
+    def _looked_through(self, make: Make) -> tuple[Sequence[bytes], int]:
+        """Return an append's lines behind what waits, and how many bytes they are."""
+        if not self._waiting:
+            self._next = self._next_number()
+            self._began_at = time.monotonic()
+        lines = make(self._next)
+        size = sum(map(len, lines)) + len(lines)
+        if size > _MOST_BYTES:
+            raise RecordError(f"an append of {size:,} bytes is too long for one object, {_MOST_BYTES:,}")
+        return lines, size
+
+    def _commit_all(self) -> None:
+        self._commit(self._made)
+        self._forget_waiting()  # here, where no Ctrl-C comes between: it would be committed once more
+
+    def _forget_waiting(self) -> None:
+        self._waiting, self._count, self._bytes = [], 0, 0
+        _waiting.discard(self)
 
     def _made(self, number: int) -> list[bytes]:
         lines: list[bytes] = []

@@ -249,7 +249,9 @@ class Committer:
         return tail
 
     def _look(self) -> Tail:
-        self._tail = self._asked(lambda: find_tail(self._client))
+        found = self._asked(lambda: find_tail(self._client))
+        if self._tail is None or found.number >= self._tail.number:  # a listing may be behind, and an end only grows
+            self._tail = found
         return self._tail
 
     def _catch_up(self, tail: Tail) -> Tail:
