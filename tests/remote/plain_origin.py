@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PUT, GET = ("PUT", "/bucket/log/1"), ("GET", "/bucket/log/1")
 LIST = ("GET", "/bucket?list-type=2&prefix=log%2F")
 
+LARGE = 50_000_000  # bytes; more than sockets hold on the way
+
 
 class Origin:
     """A server that remembers what reached it and tells how many requests it has had."""
@@ -35,7 +37,7 @@ class Origin:
                 body = self._chunks() if self.headers.get("Transfer-Encoding") else self.rfile.read(size)
                 origin.seen.append((self.command, self.path, body))
                 origin.headers.append({name.lower(): value for name, value in self.headers.items()})
-                answer = b"answer %d" % len(origin.seen)
+                answer = b"answer %d" % len(origin.seen) if "large" not in self.path else bytes(LARGE)
                 self.send_response(200)
                 if "chunked" in self.path:
                     self.send_header("Transfer-Encoding", "chunked")

@@ -237,6 +237,25 @@ def test_nothing_is_left_when_it_ends() -> None:
     assert (set(threading.enumerate()), _descriptors()) == (threads, descriptors)
 
 
+def test_a_client_that_reads_no_answer_holds_nobody_up(origin: Origin) -> None:
+    """The proxy ends while most of an answer still waits to be read."""
+    with FaultProxy(origin.address) as proxy, proxy.counting() as counts:
+        raw = connected(proxy)
+        raw.sendall(b"GET /bucket/large HTTP/1.1\r\n\r\n")
+        while counts.bytes_down == 0:
+            time.sleep(0.001)
+    raw.close()
+
+
+def test_a_connection_to_the_server_ends_with_its_answer(client: http.client.HTTPConnection) -> None:
+    """Many requests later no more is open than after the first."""
+    ask(client)
+    before = _descriptors()
+    for _ in range(20):
+        ask(client)
+    assert _descriptors() <= before + 4  # the server's side of the last one, and its thread's
+
+
 def test_what_is_no_http_is_a_closed_connection(origin: Origin, proxy: FaultProxy) -> None:
     """A client that speaks TLS or HTTP/2 is hung up on, and counts as nothing."""
     with connected(proxy) as raw, proxy.counting() as counts:

@@ -35,11 +35,10 @@ class Connections:
         with contextlib.suppress(OSError):  # the other side was faster
             await writer.wait_closed()
 
-    async def close_all(self) -> None:
-        """Close what is left, without sending what waits."""
-        for writer in list(self._writers):
+    def abort(self) -> None:
+        """Break what is open, also where the other side does not read; who uses one closes it then."""
+        for writer in self._writers:
             writer.transport.abort()
-            await self.close(writer)
 
 
 class Origin:

@@ -112,8 +112,8 @@ class FaultProxy:
             self._listening = None
         for task in self._tasks:
             task.cancel()
+        self._connections.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._connections.close_all()
 
     async def _close(self) -> None:
         await self._stop_listening()
