@@ -234,7 +234,8 @@ def test_nothing_is_left_when_it_ends() -> None:
         for client in clients:
             assert client.recv(1) in (b"", b"H")  # closed; one had no fault and its answer
             client.close()
-    assert (set(threading.enumerate()), _descriptors()) == (threads, descriptors)
+    assert set(threading.enumerate()) <= threads
+    assert _descriptors() <= descriptors  # fewer, where a library was still closing what an earlier test used
 
 
 def test_a_client_that_reads_no_answer_holds_nobody_up(origin: Origin) -> None:
@@ -253,7 +254,10 @@ def test_a_connection_to_the_server_ends_with_its_answer(client: http.client.HTT
     before = _descriptors()
     for _ in range(20):
         ask(client)
-    assert _descriptors() <= before + 4  # the server's side of the last one, and its thread's
+    deadline = time.monotonic() + 10
+    while _descriptors() > before + 4:  # the server may still be closing its side of some
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_what_is_no_http_is_a_closed_connection(origin: Origin, proxy: FaultProxy) -> None:
