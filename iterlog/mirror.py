@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from iterlog.copying.chase import BackOff, Chase
 from iterlog.copying.follower import lag_behind
-from iterlog.copying.places import check_different, place_of
 from iterlog.errors import ConfigError
+from iterlog.places import check_different, place_of
 from iterlog.reader import logger
 from iterlog.registry import check_options
 from iterlog.reports import MirrorStatus

@@ -6,7 +6,6 @@
 - `iterlog.copying.follower`: one destination kept up with one source, from where it stands
 - `iterlog.copying.bookmarks`: the stored position that makes going on cheap
 - `iterlog.copying.chase`: a follower that is opened again after an outage
-- `iterlog.copying.places`: when two URLs name one history
 
 Archiving, syncing and mirroring stand on this one engine. What an interrupted copy left is recognised by its bytes, so
 whoever starts again goes on behind it, and nothing is lost or stands there twice.

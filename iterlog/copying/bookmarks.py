@@ -11,12 +11,17 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from iterlog.errors import UnavailableError
+from iterlog.places import state_directory
 from iterlog.position import START, Position
 from iterlog.reader import logger
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Bookmark(msgspec.Struct, frozen=True):
@@ -77,10 +82,14 @@ class BookmarkFile:
 
     def __init__(self, source: str, destination: str) -> None:
         name = hashlib.sha256(f"{source}\0{destination}".encode(errors="surrogateescape")).hexdigest()[:32]
-        self._path = _directory() / f"{name}.json"
+        self._path: Path | None = None
+        with contextlib.suppress(UnavailableError):  # nobody's home: each time both are compared from the beginning
+            self._path = state_directory() / "copies" / f"{name}.json"
 
     def read(self) -> Bookmark | None:
         """Return the bookmark; None when there is none that can be read."""
+        if self._path is None:
+            return None
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=Bookmark)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -88,6 +97,8 @@ class BookmarkFile:
 
     def write(self, bookmark: Bookmark) -> None:
         """Replace the bookmark in one step; that it cannot be written costs time later, and nothing else."""
+        if self._path is None:
+            return
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor, temporary = tempfile.mkstemp(dir=self._path.parent, suffix=".tmp")
@@ -101,9 +112,3 @@ class BookmarkFile:
                 raise
         except OSError as error:
             logger.info("the place where a copy stands was not noted: %s", error)
-
-
-def _directory() -> Path:
-    stated = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(stated) if stated.startswith("/") else Path("~/.local/state").expanduser()
-    return base / "iterlog" / "copies"

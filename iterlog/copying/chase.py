@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from iterlog.copying.bookmarks import BookmarkFile
 from iterlog.copying.follower import Follower
-from iterlog.copying.places import place_of
 from iterlog.errors import IterlogError
+from iterlog.places import place_of
 from iterlog.position import START, Position
 from iterlog.reader import logger
 from iterlog.registry import open_parsed

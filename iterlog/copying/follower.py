@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iterlog.abilities import SupportsRotation
+from iterlog.abilities import SupportsSegments
 from iterlog.copying.appending import Step, copied
 from iterlog.copying.bookmarks import Bookmark, parse_place, place_text, sha256_of
 from iterlog.copying.overlap import DivergedError, overlap_of
@@ -103,7 +103,7 @@ class Follower:
         """Yield the source's lines behind the position, having made sure that it is still the same place."""
         before = parse_place(self._mark.source_before)
         if not self.position or _was_removed(source, before):
-            yield from source.lines(self.position)
+            yield from _lines_left(source, self.position)
             return
         lines = source.lines(before)
         if not self._mark.stands_at(next(lines, None)):
@@ -115,7 +115,7 @@ class Follower:
         yield from lines
 
     def _note_removed(self, source: HistoryStore) -> None:
-        if self.position and _was_removed(source, self.position) and isinstance(source, SupportsRotation):
+        if self.position and _was_removed(source, self.position) and isinstance(source, SupportsSegments):
             self.missing_before = source.begins_at
             logger.warning(
                 "%s: retention removed records behind position %s before they were copied to %s",
@@ -150,7 +150,7 @@ class Follower:
             return None
         before = parse_place(mark.source_before)
         if _was_removed(source, before):
-            lines = source.lines(mark.position)
+            lines = _lines_left(source, mark.position)
         else:
             lines = source.lines(before)
             if not mark.stands_at(next(lines, None)):
@@ -184,10 +184,17 @@ class Follower:
 
 def _was_removed(source: HistoryStore, position: Position) -> bool:
     """Whether retention removed records behind a position."""
-    if not isinstance(source, SupportsRotation):
+    if not isinstance(source, SupportsSegments):
         return False
     begins_at = source.begins_at
     return any(begins_at) and begins_at > position
+
+
+def _lines_left(source: HistoryStore, position: Position) -> Iterator[tuple[Position, bytes]]:
+    """Return the lines behind a position that retention has left."""
+    if position and _was_removed(source, position) and isinstance(source, SupportsSegments):
+        position = source.begins_at
+    return source.lines(position)
 
 
 def lag_behind(source: HistoryStore, position: Position) -> Lag:

@@ -16,11 +16,11 @@ from urllib.parse import quote
 from iterlog.abilities import SupportsRotation
 from iterlog.copying.appending import copy
 from iterlog.copying.overlap import Overlap, overlap_of
-from iterlog.copying.places import check_different, local_path, place_of
 from iterlog.copying.proof import Proof
 from iterlog.errors import ConfigError, HistoryNotFoundError
 from iterlog.files.failures import translated
 from iterlog.jobs.receipts import Receipt, receipt_at
+from iterlog.places import check_different, local_path, place_of
 from iterlog.position import START
 from iterlog.registry import find_backend, open_history
 from iterlog.url import HistoryURL
@@ -96,7 +96,7 @@ def archive(
     """
     _check_options(keep_last, delete_source=delete_source)
     url = _destination_url(destination)
-    check_different(source, url)
+    check_different(HistoryURL.parse(source), HistoryURL.parse(url))
     try:
         opened_source = _opened_source(source, delete_source=delete_source)
     except HistoryNotFoundError as error:
@@ -112,7 +112,7 @@ def archive(
                     # Claimed: no loop runs on it now, and none begins before this ends.
                     opened.enter_context(open_history(source, create=False, on_damage="skip")).resume()
                 copied = opened.enter_context(open_history(url, **_destination_options(url, codec, level)))
-                return _Archival(history, copied, place_of(url), emptying, on_progress).run(keep_last)
+                return _Archival(history, copied, place_of(HistoryURL.parse(url)), emptying, on_progress).run(keep_last)
         except OSError as error:
             raise translated(error, history.url) from error
 
@@ -198,11 +198,11 @@ def _done_before(
     source: str | os.PathLike[str], url: str | os.PathLike[str], missing: HistoryNotFoundError
 ) -> Archived:
     """Prove again what an earlier run did to a source that is gone; raise that it is missing when none did."""
-    path = local_path(source)
+    path = local_path(HistoryURL.parse(source))
     receipt = receipt_at(path) if path is not None else None
     if receipt is None:
         raise missing
-    if receipt.archived_to != place_of(url):
+    if receipt.archived_to != place_of(HistoryURL.parse(url)):
         raise HistoryNotFoundError(
             f"{missing.message}: it was archived to {receipt.archived_to!r} and removed", url=missing.url
         )
@@ -224,7 +224,7 @@ def _done_before(
 def _emptying(source: str | os.PathLike[str], history: HistoryStore) -> Removable:
     from iterlog.jobs.sources import removable  # noqa: PLC0415 - local files need POSIX, memory does not
 
-    return removable(history, local_path(source) or "")
+    return removable(history, local_path(HistoryURL.parse(source)) or "")
 
 
 def _opened_source(source: str | os.PathLike[str], *, delete_source: bool) -> HistoryStore:

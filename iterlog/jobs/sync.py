@@ -16,9 +16,9 @@ from iterlog.copying.bookmarks import BookmarkFile
 from iterlog.copying.chase import BackOff, Chase
 from iterlog.copying.follower import Follower, lag_behind
 from iterlog.copying.overlap import DivergedError, Overlap, overlap_of
-from iterlog.copying.places import check_different, place_of
 from iterlog.copying.proof import Proof
 from iterlog.errors import CorruptionError, HistoryNotFoundError, UnavailableError, WriteUncertainError
+from iterlog.places import check_different, place_of
 from iterlog.position import START, Position
 from iterlog.reader import logger
 from iterlog.registry import open_history, open_parsed
@@ -118,9 +118,10 @@ def follow(
     poll_s: float = 1.0,
     on_progress: Callable[[str, int], None] = lambda _step, _lines: None,
 ) -> Generator[Synced]:
-    """Keep a copy up with a source for good; yield after each round that copied something, and after the first.
+    """Keep a copy up with a source for good; yield after the first round and each that mattered.
 
-    A storage that goes away is logged once and tried again with growing pauses. Closing the iterator ends it.
+    A round matters when it copied something or ended an outage. A storage that goes away is logged once and tried again
+    with growing pauses. Closing the iterator ends it.
 
     Args:
         source: As of `sync`.
@@ -149,7 +150,7 @@ def follow(
                     away = True
                     time.sleep(back_off.pause_s())
                     continue
-                if (copied or not began) and chase.follower is not None:
+                if (copied or away or not began) and chase.follower is not None:
                     damaged = max(0, chase.follower.damaged - damaged)
                     yield _synced(history, str(to_url), chase.follower, copied, damaged, None)
                 away, began = False, True

@@ -21,11 +21,12 @@ from iterlog.errors import (
 )
 from iterlog.lines import DamagedLineError, decode_line
 from iterlog.options import resolve_options
+from iterlog.places import identity_of
 from iterlog.reader import COMMON_OPTIONS, logger
 from iterlog.registry import find_backend, open_parsed
 from iterlog.spool.draining import Drain
 from iterlog.spool.files import SpoolFiles
-from iterlog.spool.places import identity_of, spool_directory
+from iterlog.spool.places import spool_directory
 from iterlog.spool.reading import SpooledReader
 from iterlog.spool.status import SpoolState, SpoolStatus
 from iterlog.spool.target import Target

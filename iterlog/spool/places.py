@@ -10,16 +10,17 @@ import hashlib
 import os
 import re
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iterlog.errors import ConfigError, UnavailableError
 from iterlog.options import boolean
+from iterlog.places import identity_of, state_directory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from iterlog.url import HistoryURL
 
-_LOCAL_SCHEMES = {"file", "jsonl", "rotating", "rotating+file"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 40
 _OTHERS_MAY_WRITE = 0o022
@@ -58,20 +59,6 @@ def default_directory(url: HistoryURL) -> str:
     return str(home / "spool" / f"{safe or 'history'}-{digest}")
 
 
-def state_directory() -> Path:
-    """Return this user's directory for what must outlive a process: ``$XDG_STATE_HOME/iterlog`` or its default.
-
-    Raises:
-        UnavailableError: The user has no home.
-    """
-    given = os.environ.get("XDG_STATE_HOME", "")
-    try:
-        base = Path(given) if Path(given).is_absolute() else Path("~/.local/state").expanduser()
-    except RuntimeError:
-        raise UnavailableError("this user has no home; set XDG_STATE_HOME, or name a directory with spool=") from None
-    return base / "iterlog"
-
-
 def check_private(directory: Path) -> None:
     """Refuse a directory that another user could have put records into; one that is not there yet is fine.
 
@@ -90,15 +77,3 @@ def check_private(directory: Path) -> None:
         raise UnavailableError(
             f"its directory {str(directory)!r} is not this user's alone, so others could have put records there"
         )
-
-
-def identity_of(url: HistoryURL) -> str:
-    """Return the text that says which history a URL means; the same for each way to write the same local path."""
-    if url.scheme in _LOCAL_SCHEMES:
-        return os.path.abspath(url.path)  # links are kept: a file that becomes a set keeps its name
-    storage = sorted((name, str(value)) for name, value in {**url.query, **url.keywords}.items() if name[:3] == "fs.")
-    text = f"{url.scheme}://{url.host}{url.path.rstrip('/')}"
-    if not storage:
-        return text
-    # Another endpoint is another store; its options may hold what must not stand in a file.
-    return f"{text}#{hashlib.sha256(repr(storage).encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"

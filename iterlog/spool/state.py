@@ -48,7 +48,7 @@ class State:
     """The content of the file.
 
     Attributes:
-        store: Which history the spool belongs to; see `iterlog.spool.places.identity_of`.
+        store: Which history the spool belongs to; see `iterlog.places.identity_of`.
         kind: The class of its store: another one has other positions.
         created: When the spool began, in seconds since 1970: tells its positions from those of another.
         known: What was last known of the store; None when it was never seen.

@@ -14,6 +14,7 @@ PLACES = {
     "set": "rotating://{path}?max_records=30",
     "compressed set": "rotating://{path}?max_records=30&compress=inline&codec=gzip",
     "memory": "memory://{path}",
+    "object store": "fsspec+memory://bucket{path}",
 }
 """URLs by name; ``{path}`` is an absolute path that belongs to the test."""
 

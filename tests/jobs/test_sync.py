@@ -14,10 +14,10 @@ from sync_places import every_pair, every_place, place
 import iterlog
 from iterlog.copying.bookmarks import BookmarkFile
 from iterlog.copying.overlap import Overlap, overlap_of
-from iterlog.copying.places import place_of
 from iterlog.jobs.archive import archive
 from iterlog.jobs.sync import sync
 from iterlog.lines import lines_to_follow
+from iterlog.places import place_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,10 @@ def source(tmp_path: Path) -> Path:
 
 def bookmark_path(source: object, destination: object) -> Path:
     """Return where it is noted how far a copy is."""
-    return BookmarkFile(place_of(source), place_of(destination))._path  # type: ignore[arg-type]  # paths and URLs alike
+    places = [place_of(iterlog.HistoryURL.parse(each)) for each in (source, destination)]  # type: ignore[arg-type]  # any
+    path = BookmarkFile(*places)._path
+    assert path is not None
+    return path
 
 
 @every_pair

@@ -22,6 +22,7 @@ PLACES = {
     "set": "rotating://{}?max_records=7",
     "compressed set": "rotating://{}?max_records=7&compress=inline",
     "memory": "memory://{}",
+    "object store": "fsspec+memory://bucket{}",
 }
 """URLs by name; one more kind of place is one more line here."""
 
