@@ -28,12 +28,17 @@ def _state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 def _enter_empty_directory(namespace: dict[str, Any]) -> None:
     namespace["_home"], namespace["_directory"] = Path.cwd(), tempfile.TemporaryDirectory()
     namespace["_url"] = os.environ.pop("ITERLOG_URL", None)
+    namespace["_state"] = os.environ.get("XDG_STATE_HOME")
+    os.environ["XDG_STATE_HOME"] = namespace["_directory"].name
     os.chdir(namespace["_directory"].name)
 
 
 def _leave_it(namespace: dict[str, Any]) -> None:
     os.chdir(namespace["_home"])
     namespace["_directory"].cleanup()
+    del os.environ["XDG_STATE_HOME"]
+    if namespace["_state"] is not None:
+        os.environ["XDG_STATE_HOME"] = namespace["_state"]
     if namespace["_url"] is not None:
         os.environ["ITERLOG_URL"] = namespace["_url"]
 
