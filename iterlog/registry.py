@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "iterlog.backends"
 
+_REMOTE = "iterlog.backends.remote:RemoteHistory"
 _BUILT_IN = {
     "file": "iterlog.backends.jsonl:JsonlHistory",
     "jsonl": "iterlog.backends.jsonl:JsonlHistory",
     "memory": "iterlog.backends.memory:MemoryHistory",
     "rotating": "iterlog.backends.rotating:RotatingHistory",
     "rotating+file": "iterlog.backends.rotating:RotatingHistory",
-    **dict.fromkeys(
-        ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "fsspec+memory"), "iterlog.backends.remote:RemoteHistory"
-    ),
+    **dict.fromkeys(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "fsspec+memory"), _REMOTE),
 }
 _WRAPPERS = {
     "spool": "iterlog.spool.history:open_spooled",
@@ -119,6 +118,8 @@ def find_backend(url: HistoryURL) -> type[HistoryStore]:
     """
     scheme = "rotating" if _is_rotating_set(url) else url.scheme
     backend = _registered.get(scheme) or _BUILT_IN.get(scheme) or _found.get(scheme) or _from_entry_points(scheme)
+    if backend is None and _is_known_to_fsspec(scheme):
+        backend = _REMOTE
     if backend is None:
         known = {*_BUILT_IN, *_registered}
         raise ConfigError(f"no backend serves {scheme!r} URLs{suggestion(scheme, known)}", url=str(url))
@@ -166,6 +167,15 @@ def _from_entry_points(scheme: str) -> str | None:
     if found:
         _found[scheme] = f"{found[0].module}:{found[0].attr}"
     return _found.get(scheme)
+
+
+def _is_known_to_fsspec(scheme: str) -> bool:
+    """Whether fsspec has a file system of this name, or of the one behind ``fsspec+``, which is none of our words."""
+    try:
+        from fsspec import available_protocols  # noqa: PLC0415 - 50 ms, only on a scheme that nobody else knows
+    except ImportError:
+        return scheme.startswith("fsspec+")  # the backend says what to install
+    return scheme.removeprefix("fsspec+") in available_protocols()
 
 
 def _checked(backend: object, url: HistoryURL) -> type[HistoryStore]:

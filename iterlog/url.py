@@ -33,7 +33,7 @@ _PATH_OPTIONS = re.compile(
     re.ASCII,
 )
 _SECRET = re.compile(
-    r"pass(word|wd|phrase)?|pwd|secret|token|credential|signature|auth|cookie|(^|[._-])(sig|sas|key)$|"
+    r"pass(word|wd|phrase)?|pwd|secret|token|credential|connection[._-]?string|signature|auth|cookie|(^|[._-])(sig|sas|key)$|"
     r"(api|access|account|private)[._-]?key",
     re.IGNORECASE,
 )
@@ -76,6 +76,11 @@ class HistoryURL:
             raise ConfigError(f"a history is named by a path or a URL, not by {type(url).__name__}")
         if _SCHEME.match(url):
             return cls._parse_url(url, keywords)
+        if "::" in url.partition("://")[0] and "://" in url:
+            raise ConfigError(
+                "a chain ('::') names no history: a cache would hide what others append, and a folder is said in the "
+                "URL itself; name the store, or give an fsspec file system as filesystem="
+            )
         if _LIKE_A_SCHEME.match(url):
             raise ConfigError(
                 "what stands before '://' is no scheme, which is letters, digits, '+', '-' and '.'; "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import re
 import threading
 import weakref
 from collections.abc import Mapping
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 _LONGEST_POLL_S = 10.0
 _EASE_OFF = 10  # an idle follower waits a tenth of the time it has waited already
 _HIGHEST_LEVEL = 22
+_USERINFO = re.compile(r"://[^/]*@")
 
 
 def _mapping(given: object) -> dict[str, object]:
@@ -61,7 +63,11 @@ def _filesystem(given: object) -> object:
 
 
 def _texts(given: object) -> dict[str, object]:
-    return storage_options({name: str(value) for name, value in _mapping(given).items()})
+    texts = {name: str(value) for name, value in _mapping(given).items()}
+    for name, text in texts.items():
+        if _USERINFO.search(text):
+            raise ValueError(f"takes no credentials, and fs.{name} has some; give them in the environment")
+    return storage_options(texts)
 
 
 def _level(given: object) -> int:
@@ -146,9 +152,9 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
         if self._batch is None:
             return Position.of(self._commit(make) + 1)
         tail = self._tail()
-        self._batch.add(make)
+        number = self._batch.add(make)
         # Where it will stand is not known before it is committed; behind this position it will.
-        return Position.of(tail.number + 1)
+        return Position.of((tail.number if number is None else number) + 1)
 
     def _settle_numbers(self) -> None:
         self._flush()  # another writer may take the number that a record was promised here
@@ -198,7 +204,7 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
 
     def _scan_for(self, iteration: int) -> Iterator[tuple[Position, bytes]]:
         wanted = b'"iteration":%d' % iteration
-        for position, line in self._scan_last(BUCKET):
+        for position, line in self._scan_last(1):  # more at a time, the further back it stands
             if wanted in line:
                 yield position, line
 

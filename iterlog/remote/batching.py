@@ -12,7 +12,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
-from iterlog.errors import IterlogError, RecordError, UnavailableError
+from iterlog.errors import IterlogError, RecordError, UnavailableError, WriteUncertainError
 from iterlog.lines import iteration_of
 from iterlog.reader import logger
 from iterlog.remote.client import MAX_OBJECT
@@ -41,7 +41,7 @@ class Batch:
     """
 
     def __init__(
-        self, commit: Callable[[Make], object], next_number: Callable[[], int], records: int, interval_s: float | None
+        self, commit: Callable[[Make], int], next_number: Callable[[], int], records: int, interval_s: float | None
     ) -> None:
         self._commit = commit
         self._next_number = next_number
@@ -56,8 +56,8 @@ class Batch:
         self._wake = threading.Event()
         self._error: IterlogError | None = None
 
-    def add(self, make: Make) -> None:
-        """Add an append; commit all when there are enough.
+    def add(self, make: Make) -> int | None:
+        """Add an append; commit all when there are enough, and return the number of that commit.
 
         Raises:
             IterlogError: Committing failed. What this call brought is taken out again; what came before it waits on.
@@ -76,24 +76,25 @@ class Batch:
             self._next = _behind(lines, self._next)
             if self._count < self._records:
                 self._start_timer()
-                return
+                return None
             try:
-                self.flush()
-            except (UnavailableError, RecordError):
+                return self.flush()
+            except WriteUncertainError:
+                raise
+            except IterlogError:
                 self._waiting.pop()
                 self._count, self._bytes, self._next = before
                 raise
 
-    def flush(self) -> None:
-        """Commit what waits.
+    def flush(self) -> int | None:
+        """Commit what waits; return the number of the commit, None when nothing waited.
 
         Raises:
             IterlogError: Committing failed; UnavailableError: it waits on.
         """
         with self._lock:
             self._raise_error()
-            if self._waiting:
-                decided(self._commit_all)
+            return decided(self._commit_all) if self._waiting else None
 
     def close(self) -> None:
         """End the thread that watches the time; what could not be committed is nobody's any more."""
@@ -119,9 +120,10 @@ class Batch:
             raise RecordError(f"an append of {size:,} bytes is too long for one object, {_MOST_BYTES:,}")
         return lines, size
 
-    def _commit_all(self) -> None:
-        self._commit(self._made)
+    def _commit_all(self) -> int:
+        number = self._commit(self._made)
         self._forget_waiting()  # here, where no Ctrl-C comes between: it would be committed once more
+        return number
 
     def _forget_waiting(self) -> None:
         self._waiting, self._count, self._bytes = [], 0, 0

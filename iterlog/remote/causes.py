@@ -124,9 +124,14 @@ FINAL = {
 """Answers that another request would get as well."""
 
 
-def cause_of(error: BaseException) -> Cause:
-    """Return why a request failed: the most exact thing that any exception of the chain says."""
-    chain = list(_chain(error))
+def cause_of(error: BaseException, before: BaseException | None = None) -> Cause:
+    """Return why a request failed: the most exact thing that any exception of the chain says.
+
+    Args:
+        error: What it raised.
+        before: What was being handled when it was made, which Python chains to it: it has nothing to say here.
+    """
+    chain = list(_chain(error, before))
     for look in (_by_code, _by_name, _by_status, _by_type):
         for each in chain:
             cause = look(each)
@@ -147,10 +152,10 @@ def error_of(cause: Cause, detail: str, url: str) -> IterlogError:
     return UnavailableError(f"{message}; nothing was written, and the same call may be made again", url=url)
 
 
-def detail_of(error: BaseException) -> str:
+def detail_of(error: BaseException, before: BaseException | None = None) -> str:
     """Return an exception's kind and code, for messages: never its text, which may hold what a header held."""
     parts = [type(error).__name__]
-    for each in _chain(error):
+    for each in _chain(error, before):
         code = _code_of(each) or _status_of(each)
         if code:
             parts.append(str(code))
@@ -158,8 +163,8 @@ def detail_of(error: BaseException) -> str:
     return " ".join(parts)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
+def _chain(error: BaseException, before: BaseException | None) -> Iterator[BaseException]:
+    seen = {id(before)}
     waiting: list[BaseException | None] = [error]
     while waiting:
         each = waiting.pop(0)

@@ -1,16 +1,16 @@
 """Asking an object store through fsspec, with four of its calls: ``pipe_file``, ``cat_file``, ``ls`` and ``rm``.
 
-Never ``open`` for writing: an exception, ``del`` or the interpreter's end would publish half a file. One file system a
-process and set of options, whatever the number of handles; a forked child makes its own.
+Never ``open`` for writing: an exception, ``del`` or the interpreter's end would publish half a file.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import random
-import threading
+import sys
 import time
-from dataclasses import dataclass, field
+import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from iterlog.remote.causes import FINAL, Cause, cause_of, detail_of, error_of
@@ -22,28 +22,28 @@ from iterlog.remote.client import (
     RefusedError,
     UndecidedError,
 )
-from iterlog.remote.protocols import (
-    KEPT_ALIVE_S,
-    SILENT_ABOUT_BUCKETS,
-    Patience,
-    make_filesystem,
-    protocols_of,
-    with_defaults,
-)
+from iterlog.remote.kinds import AZURE, GOOGLE
+from iterlog.remote.protocols import KEPT_ALIVE_S, Patience
+from iterlog.remote.sharing import name_of, shared_file_system
+from iterlog.remote.wire import deletes_of, lists_of
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
     from fsspec import AbstractFileSystem
 
+    from iterlog.remote.sharing import Shared
+
 _T = TypeVar("_T")
 
-_PAGE = 1000
 _AWAY_PATIENCE_S = 3.0
 _BUSY_PATIENCE_S = 20.0
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
+_LARGE = 1 << 20
+_SILENT_ABOUT_BUCKETS = AZURE | GOOGLE
+"""Protocols where listing a missing bucket looks like listing an empty one."""
+
 _MODIFIED = ("LastModified", "last_modified", "mtime", "updated", "created")
 
 
@@ -57,6 +57,12 @@ class FilesystemClient:
         options: Storage options for the file system; they win over what is set here.
         patience: How long requests may take.
         given: A file system to use as it is, instead of one by protocol and options.
+
+    Raises:
+        MissingDependencyError: The store's package is not installed.
+        ConfigError: The options do not fit.
+        UnsupportedOperationError: The file system is none for a history.
+        AccessDeniedError: There are no credentials.
     """
 
     def __init__(
@@ -73,23 +79,27 @@ class FilesystemClient:
         self._root = root.rstrip("/")
         self._url = url
         self._given = given
-        self._options = with_defaults(protocol, options, patience)
-        self._key = f"{protocol} {sorted(self._options.items())!r}" if given is None else f"given {id(given)}"
-        self.identity = f"{self._key} {self._root}"
+        self._options = dict(options)
+        self._patience = patience
+        self._name = name_of(protocol, {**options, "": patience}, given)
+        self.identity = f"{self._name} {self._root}"
         self.counter = Counter()
-        self._used: dict[int, _Shared] = {}  # by process
+        self._used: dict[int, Shared] = {}  # by process
         self._bucket_stands = False
+        self._shared()  # what is wrong with the options shows at once
 
     def create(self, key: str, data: bytes) -> None:
         """Create an object where none stands; see `ObjectClient.create`."""
         shared = self._shared()
         self.counter.add(puts=1, bytes_sent=len(data))
         fresh = time.monotonic() - shared.answered_at > KEPT_ALIVE_S
+        before = sys.exception()
         try:
             with shared.creating:
+                _allow_large(data)
                 shared.system.pipe_file(self._path(key), data, mode="create")
         except Exception as error:
-            raise self._not_created(error, fresh=fresh) from error
+            raise self._not_created(error, before, fresh=fresh) from error
         finally:
             shared.answered_at = time.monotonic()
         self.counter.add(objects=1)
@@ -104,15 +114,17 @@ class FilesystemClient:
 
     def entries(self, folder: str) -> list[Entry]:
         """Return what stands in a folder; see `ObjectClient.entries`."""
+        path = self._path(folder)
 
         def listed(system: AbstractFileSystem) -> list[Entry]:
-            found = system.ls(self._path(folder), detail=True)
-            self.counter.add(lists=max(0, (len(found) - 1) // _PAGE))  # the pages behind the first
-            return [_entry_of(each) for each in found]
+            found = system.ls(path, detail=True, **self._shared().fresh_listing)
+            self._count_rest(lists_of(self._protocol, len(found)))
+            return [_entry_of(each) for each in found if _parent_of(each) == path]
 
         try:
             return self._asked(listed, {"lists": 1}, [])
         except MissingObjectError:
+            self._count_rest(lists_of(self._protocol, None))
             self._check_bucket()
             return []
 
@@ -121,7 +133,8 @@ class FilesystemClient:
         if not keys:
             return
         try:
-            self._asked(lambda system: system.rm([self._path(key) for key in keys]), {"deletes": 1}, None)
+            counts = deletes_of(self._protocol, len(keys))
+            self._asked(lambda system: system.rm([self._path(key) for key in keys]), counts, None)
         except MissingObjectError:
             for key in keys if len(keys) > 1 else ():
                 self.remove([key])
@@ -134,15 +147,18 @@ class FilesystemClient:
 
     # how a request is made
 
+    def _count_rest(self, counts: dict[str, int]) -> None:
+        self.counter.add(**{**counts, "lists": counts["lists"] - 1})
+
     def _check_bucket(self) -> None:
         """Tell a folder that is missing from a bucket that is: s3fs does in its answer, the others are asked once."""
         bucket = self._root.partition("/")[0]
-        if self._bucket_stands or self._protocol not in SILENT_ABOUT_BUCKETS:
+        if self._bucket_stands or self._protocol not in _SILENT_ABOUT_BUCKETS:
             return
         try:
             self._asked(lambda system: system.info(bucket), {"gets": 1}, None)
         except MissingObjectError as error:
-            raise self._refusal(Cause.NO_BUCKET, error, again=False) from error
+            raise self._refusal(Cause.NO_BUCKET, "", again=False) from error
         except RefusedError:
             pass  # who may write objects may not always look at buckets
         self._bucket_stands = True
@@ -157,13 +173,14 @@ class FilesystemClient:
     ) -> _T:
         """Make a request that changes nothing when it is made again, until it is answered or time is up."""
         shared = self._shared()
+        before = sys.exception()
         began, pause = time.monotonic(), _FIRST_PAUSE_S
         while True:
             self.counter.add(**counts)
             try:
                 return ask(shared.system)
             except Exception as error:
-                cause = cause_of(error)
+                cause = cause_of(error, before)
                 if cause is Cause.MISSING:
                     raise MissingObjectError from error
                 if cause is Cause.EMPTY:
@@ -171,88 +188,46 @@ class FilesystemClient:
                 waited = time.monotonic() - began
                 allowed = _AWAY_PATIENCE_S if cause is Cause.AWAY else _BUSY_PATIENCE_S
                 if not patient or cause in FINAL or waited + pause > allowed:
-                    raise self._refusal(cause, error, again=cause not in FINAL) from error
+                    raise self._refusal(cause, detail_of(error, before), again=cause not in FINAL) from error
             finally:
                 shared.answered_at = time.monotonic()
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
-    def _not_created(self, error: Exception, *, fresh: bool) -> Exception:
-        cause = cause_of(error)
+    def _not_created(self, error: Exception, before: BaseException | None, *, fresh: bool) -> Exception:
+        cause = cause_of(error, before)
         if cause is Cause.EXISTS:
             return ObjectExistsError()
         # A bucket that is missing shows as a missing key here.
         cause = Cause.NO_BUCKET if cause is Cause.MISSING else cause
         if cause in FINAL or (cause is Cause.AWAY and fresh):
-            return self._refusal(cause, error, again=cause is Cause.AWAY)
-        return UndecidedError(f"{cause.value} ({detail_of(error)})")
+            return self._refusal(cause, detail_of(error, before), again=cause is Cause.AWAY)
+        return UndecidedError(f"{cause.value} ({detail_of(error, before)})")
 
-    def _refusal(self, cause: Cause, error: Exception, *, again: bool) -> RefusedError:
-        return RefusedError(error_of(cause, detail_of(error), self._url), again=again)
+    def _refusal(self, cause: Cause, detail: str, *, again: bool) -> RefusedError:
+        return RefusedError(error_of(cause, detail, self._url), again=again)
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
 
-    def _shared(self) -> _Shared:
+    def _shared(self) -> Shared:
         pid = os.getpid()
         shared = self._used.get(pid)
         if shared is None:
-            shared = self._used[pid] = _shared_by(
-                pid, self._key, lambda: self._given or make_filesystem(self._protocol, self._options, self._url)
+            shared = self._used[pid] = shared_file_system(
+                self._name, self._protocol, self._options, self._patience, self._given, self._url
             )
         return shared
 
 
-@dataclass
-class _Shared:
-    """A file system, and who uses it in this process."""
-
-    key: tuple[int, str]
-    system: AbstractFileSystem
-    creating: Any
-    users: int = 0
-    answered_at: float = field(default=float("-inf"))
-
-    def leave(self) -> None:
-        with _all_lock:
-            self.users -= 1
-            if self.users:
-                return
-            _all_shared.pop(self.key, None)
+def _allow_large(data: bytes) -> None:
+    """Keep aiohttp from warning of a large object, which is an error where Python makes errors of warnings."""
+    if len(data) > _LARGE:
+        warnings.filterwarnings("ignore", "Sending a large body directly", ResourceWarning)
 
 
-class _NoLock:
-    """What a store needs that itself takes one of two who create."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *exc_info: object) -> None: ...
-
-
-_all_lock = threading.Lock()
-_all_shared: dict[tuple[int, str], _Shared] = {}
-
-
-def _shared_by(pid: int, key: str, make: Callable[[], AbstractFileSystem]) -> _Shared:
-    with _all_lock:
-        shared = _all_shared.get((pid, key))
-        if shared is None:
-            system = make()
-            # fsspec's own memory looks first and writes then; within one process a lock makes one step of it.
-            one_step = threading.Lock() if "memory" in protocols_of(system) else _NoLock()
-            shared = _all_shared[pid, key] = _Shared((pid, key), system, one_step)
-        shared.users += 1
-        return shared
-
-
-def _forget_parents() -> None:
-    global _all_lock  # noqa: PLW0603 - another thread of the parent may hold it
-    _all_lock = threading.Lock()
-    _all_shared.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parents)
+def _parent_of(found: Mapping[str, Any]) -> str:
+    return str(found["name"]).strip("/").rpartition("/")[0]
 
 
 def _entry_of(found: Mapping[str, Any]) -> Entry:
@@ -270,8 +245,6 @@ def _entry_of(found: Mapping[str, Any]) -> Entry:
 
 
 def _parsed(text: str) -> dt.datetime | None:
-    import datetime as dt  # noqa: PLC0415 - its name is only a type elsewhere
-
     try:
         return dt.datetime.fromisoformat(text)
     except ValueError:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import fsspec
 import pytest
 from bucket_doors import corrupt_commit
+from fsspec.implementations.dirfs import DirFileSystem
 from own_backends import OwnBackendContract
+
+import iterlog
 
 if TYPE_CHECKING:
     from iterlog.testing.contract.base import Corrupt, Tear
@@ -37,6 +40,7 @@ class TestRemoteHistoryInMemory(OwnBackendContract):
     """A remote history in this process keeps the contract, as far as one process goes."""
 
     shared_between_processes = False
+    machine_examples = 15  # each loses races to its other handle, and pauses a moment after each
 
     @pytest.fixture
     def url(self) -> str:
@@ -52,3 +56,34 @@ class TestRemoteHistoryInMemory(OwnBackendContract):
     def corrupt(self) -> Corrupt:
         """Change a byte of an object."""
         return lambda url, index: corrupt_commit(MemoryBucket(), url.partition("://")[2].partition("?")[0], index)
+
+
+class TestRemoteHistoryInBatches(TestRemoteHistoryInMemory):
+    """Batches that are full at once keep the whole contract; what larger ones keep is tested beside it."""
+
+    @pytest.fixture
+    def url(self) -> str:
+        """A bucket nobody used yet, with batches of one record."""
+        return f"fsspec+memory://bucket-{uuid.uuid4().hex}/runs?batch_records=1&batch_interval=1h"
+
+
+class TestRemoteHistoryInAGivenFolder(TestRemoteHistoryInMemory):
+    """A file system of the user's own, which puts a folder before every name, keeps the contract."""
+
+    machine_examples = 5
+
+    @pytest.fixture(autouse=True)
+    def _given(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = DirFileSystem("/given", fsspec.filesystem("memory"))
+        opened = iterlog.open_history
+
+        def open_given(url: str, **options: object) -> iterlog.HistoryStore:
+            given = {"filesystem": folder} if url.startswith("fsspec+") else {}
+            return opened(url, **given, **options)
+
+        monkeypatch.setattr(iterlog, "open_history", open_given)
+
+    @pytest.fixture
+    def corrupt(self) -> Corrupt:
+        """Change a byte of an object in the folder."""
+        return lambda url, index: corrupt_commit(MemoryBucket(), f"given/{url.partition('://')[2]}", index)
