@@ -8,6 +8,7 @@ is looked at: codes of S3 and Azure, statuses of HTTP, and the names of the exce
 from __future__ import annotations
 
 import enum
+import re
 from typing import TYPE_CHECKING, Any
 
 from iterlog.errors import AccessDeniedError, ConfigError, HistoryNotFoundError, IterlogError, UnavailableError
@@ -23,15 +24,18 @@ class Cause(enum.Enum):
     MISSING = "there is no such object"
     EMPTY = "the object has no bytes there"
     NO_BUCKET = "the bucket does not exist; create it, or check its name"
-    UNKNOWN_KEY = "the store does not know the access key; check the credentials that the environment gives"
-    WRONG_SECRET = "the secret does not belong to the access key; check the credentials that the environment gives"  # noqa: S105 - words
+    UNKNOWN_KEY = "the store does not know the access key; check the credentials"
+    WRONG_SECRET = "the secret does not belong to the access key; check the credentials"  # noqa: S105 - words
     EXPIRED = "the credentials have expired; renew them"
     NO_CREDENTIALS = "no credentials were found; give them as the store's own tools take them, in environment or files"
+    NOT_ACCEPTED = "the store asks who this is: credentials are missing, wrong or expired"
     DENIED = "these credentials may not do this; the store's policy must allow to list, to read and to create"
     WRONG_ADDRESS = "the store does not serve this address; check region and endpoint"
     UNSUPPORTED = "the store does not implement what was asked"
     BUSY = "the store is busy"
     AWAY = "the store cannot be reached; check the network and the endpoint"
+    SLOW = "the store gave no answer in time"
+    OPTIONS = "the storage options do not fit"
     UNKNOWN = "the request failed"
 
 
@@ -76,7 +80,7 @@ _CODES = {
     "TooManyRequests": Cause.BUSY,
 }
 _STATUSES = {
-    401: Cause.DENIED,
+    401: Cause.NOT_ACCEPTED,
     403: Cause.DENIED,
     404: Cause.MISSING,
     409: Cause.BUSY,
@@ -89,8 +93,16 @@ _STATUSES = {
 _NAMES = {
     "NoCredentialsError": Cause.NO_CREDENTIALS,
     "PartialCredentialsError": Cause.NO_CREDENTIALS,
+    "CredentialRetrievalError": Cause.NO_CREDENTIALS,
     "DefaultCredentialsError": Cause.NO_CREDENTIALS,
+    "ClientAuthenticationError": Cause.NO_CREDENTIALS,
+    "RefreshError": Cause.EXPIRED,
+    "SSOTokenLoadError": Cause.EXPIRED,
     "TokenRetrievalError": Cause.EXPIRED,
+    "UnauthorizedSSOTokenError": Cause.EXPIRED,
+    "ProfileNotFound": Cause.OPTIONS,
+    "NoRegionError": Cause.OPTIONS,
+    "InvalidRegionError": Cause.OPTIONS,
     "ConnectTimeoutError": Cause.AWAY,
     "ConnectionTimeoutError": Cause.AWAY,
     "ServiceRequestTimeoutError": Cause.AWAY,
@@ -109,6 +121,8 @@ _BUILT_IN = (
     (FileExistsError, Cause.EXISTS),
     (FileNotFoundError, Cause.MISSING),
     (PermissionError, Cause.DENIED),
+    (TimeoutError, Cause.SLOW),
+    ((TypeError, ValueError, LookupError, AttributeError), Cause.OPTIONS),
 )
 
 FINAL = {
@@ -117,11 +131,22 @@ FINAL = {
     Cause.WRONG_SECRET,
     Cause.EXPIRED,
     Cause.NO_CREDENTIALS,
+    Cause.NOT_ACCEPTED,
     Cause.DENIED,
     Cause.WRONG_ADDRESS,
     Cause.UNSUPPORTED,
 }
 """Answers that another request would get as well."""
+
+_OF_CREDENTIALS = {
+    Cause.UNKNOWN_KEY,
+    Cause.WRONG_SECRET,
+    Cause.EXPIRED,
+    Cause.NO_CREDENTIALS,
+    Cause.NOT_ACCEPTED,
+    Cause.DENIED,
+}
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w{1,40})'")
 
 
 def cause_of(error: BaseException, before: BaseException | None = None) -> Cause:
@@ -132,7 +157,7 @@ def cause_of(error: BaseException, before: BaseException | None = None) -> Cause
         before: What was being handled when it was made, which Python chains to it: it has nothing to say here.
     """
     chain = list(_chain(error, before))
-    for look in (_by_code, _by_name, _by_status, _by_type):
+    for look in (_by_code, _by_status, _by_name, _by_type):
         for each in chain:
             cause = look(each)
             if cause is not None:
@@ -145,9 +170,9 @@ def error_of(cause: Cause, detail: str, url: str) -> IterlogError:
     message = f"{cause.value} ({detail})" if detail else cause.value
     if cause is Cause.NO_BUCKET:
         return HistoryNotFoundError(message, url=url)
-    if cause in {Cause.UNKNOWN_KEY, Cause.WRONG_SECRET, Cause.EXPIRED, Cause.NO_CREDENTIALS, Cause.DENIED}:
+    if cause in _OF_CREDENTIALS:
         return AccessDeniedError(message, url=url)
-    if cause is Cause.WRONG_ADDRESS:
+    if cause in {Cause.WRONG_ADDRESS, Cause.OPTIONS}:
         return ConfigError(message, url=url)
     return UnavailableError(f"{message}; nothing was written, and the same call may be made again", url=url)
 
@@ -160,6 +185,8 @@ def detail_of(error: BaseException, before: BaseException | None = None) -> str:
         if code:
             parts.append(str(code))
             break
+        if isinstance(each, TypeError) and (unexpected := _UNEXPECTED.search(str(each))):
+            parts.append(f"about {unexpected[1]!r}")
     return " ".join(parts)
 
 
@@ -213,4 +240,6 @@ def _by_status(error: BaseException) -> Cause | None:
 
 
 def _by_type(error: BaseException) -> Cause | None:
+    if type(error) is OSError and str(error).startswith("Forbidden: "):  # all that gcsfs leaves of a 403
+        return Cause.DENIED
     return next((cause for kind, cause in _BUILT_IN if isinstance(error, kind)), None)

@@ -178,17 +178,23 @@ class FilesystemClient:
         while True:
             self.counter.add(**counts)
             try:
-                return ask(shared.system)
+                answer = ask(shared.system)
             except Exception as error:
                 cause = cause_of(error, before)
+                shared.works = shared.works or cause in {Cause.MISSING, Cause.EMPTY}
                 if cause is Cause.MISSING:
                     raise MissingObjectError from error
                 if cause is Cause.EMPTY:
                     return empty
                 waited = time.monotonic() - began
                 allowed = _AWAY_PATIENCE_S if cause is Cause.AWAY else _BUSY_PATIENCE_S
-                if not patient or cause in FINAL or waited + pause > allowed:
-                    raise self._refusal(cause, detail_of(error, before), again=cause not in FINAL) from error
+                # Later on, such an error is the client's: its first request is where it looks at all its options.
+                final = cause in FINAL or (cause is Cause.OPTIONS and not shared.works)
+                if not patient or final or waited + pause > allowed:
+                    raise self._refusal(cause, detail_of(error, before), again=not final) from error
+            else:
+                shared.works = True
+                return answer
             finally:
                 shared.answered_at = time.monotonic()
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter

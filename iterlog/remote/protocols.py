@@ -103,8 +103,9 @@ def make_filesystem(
     settled = _settled(cls, protocol, options, patience)
     try:
         made = cls(**{**settled, **more})
-    except Exception as error:
-        raise _not_made(error, protocol, settled, url) from error
+    except Exception as error:  # noqa: BLE001 - any client's
+        # Without what it said, which may repeat what it was given.
+        raise _not_made(error, protocol, settled, url) from None
     _switch_retries_off(made, patience)
     _detach_finalizers(made)
     return made

@@ -37,6 +37,7 @@ class Shared:
         system: The file system.
         creating: Held while an object is created.
         fresh_listing: What ``ls`` takes so that it lists anew.
+        works: Whether the store has given an answer that could be used.
         answered_at: When the store last answered, or failed to, on the monotonic clock.
     """
 
@@ -46,6 +47,7 @@ class Shared:
     fresh_listing: Mapping[str, Any]
     thread: LoopThread | None = None
     users: int = 0
+    works: bool = False
     answered_at: float = field(default=float("-inf"))
 
     def leave(self) -> None:
