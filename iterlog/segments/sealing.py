@@ -1,7 +1,6 @@
 """Sealing plain bytes, and proving that what was sealed is what was plain.
 
-Compressing takes most of the time and hashing much of the rest, neither under Python's lock: they are done beside what
-is under it.
+Compressing takes most of the time, without Python's lock: it is done beside what needs that.
 """
 
 from __future__ import annotations
@@ -111,14 +110,13 @@ def verify_sealed(source: Source, sha256: str, size: int) -> None:
     digest = hashlib.sha256()
     budget = Budget()
 
-    def digested(digesting: Beside) -> Iterator[bytes]:
+    def digested() -> Iterator[bytes]:
         for chunk in unpacked(source, budget):
-            digesting(chunk)
+            digest.update(chunk)
             yield chunk
 
-    with Beside(digest.update, size) as digesting:
-        for _ in split_blocks(digested(digesting), budget):
-            pass
+    for _ in split_blocks(digested(), budget):
+        pass
     if (digest.hexdigest(), budget.plain) != (sha256, size):
         raise CorruptionError("the sealed segment does not give back the plain bytes it was made of; seal it again")
     footer = read_footer(source)

@@ -48,11 +48,8 @@ class SealedSegment:
 
     def begins_at(self) -> int | None:
         """Return the number that the footer gives the first line; None when none says, or it is damaged."""
-        try:
-            summary = read_head(self._source) or read_footer(self._source)
-        except CorruptionError:
-            return None
-        return None if summary is None else summary.begins_at
+        head = read_head(self._source)  # footers that say it have one
+        return None if head is None else head.begins_at
 
     def footer_of_lines(self) -> SegmentFooter:
         """Make the footer that this segment should have of its lines: for foreign and damaged ones.
