@@ -1,5 +1,8 @@
 """Where records go while a history cannot take them: a local file, merged in order and once when it can again.
 
+The last resort of the three functions in `iterlog.loop`: for local histories, which fail at once and whole, and for a
+spool (see `iterlog.spool`) whose own disk fails. Nothing stands beside a history whose storage works.
+
 The file is a JSONL history of its own, as durable as any. The first place that works is used: beside a history in a
 local file, else the user's state directory, else the temporary directory. The last two are used only when no other
 user could have written there.
@@ -11,7 +14,6 @@ import datetime as dt
 import hashlib
 import heapq
 import os
-import stat
 import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -22,6 +24,7 @@ from iterlog.lines import DamagedLineError, decode_line, salvage
 from iterlog.position import Durability
 from iterlog.reader import logger
 from iterlog.registry import open_history
+from iterlog.spool.places import check_private, state_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
 
 # Every option is given, so that nothing in the environment reaches the last resort.
 _OPTIONS = {"durability": "sync", "on_damage": "skip", "write": "append", "network_fs": "allow"}
-_OTHERS_MAY_WRITE = 0o022
 _BEGINNING = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
@@ -63,7 +65,8 @@ class Fallback:
         for place in self._places:
             try:
                 place.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                _check_private(place)
+                if place.private:
+                    check_private(place.path.parent)
                 with open_history(place.path, create=True, **_OPTIONS) as store:
                     store.append(record)
             except (IterlogError, OSError) as error:
@@ -116,7 +119,8 @@ class Fallback:
         for place in self._places:
             with self._logged(place):
                 if place.path.is_file():
-                    _check_private(place)
+                    if place.private:
+                        check_private(place.path.parent)
                     yield place
 
     def _logged(self, place: _Place) -> _Logged:
@@ -183,14 +187,6 @@ def _remove(path: Path) -> None:
     sync_directory(str(path.parent))
 
 
-def _check_private(place: _Place) -> None:
-    if not place.private or not hasattr(os, "geteuid"):
-        return
-    directory = place.path.parent.lstat()
-    if not stat.S_ISDIR(directory.st_mode) or directory.st_uid != os.geteuid() or directory.st_mode & _OTHERS_MAY_WRITE:
-        raise UnavailableError("its directory is not this user's alone, so others could have put records there")
-
-
 def _places(url: HistoryURL) -> list[_Place]:
     identity, beside = str(url), []
     if url.scheme in {"file", "jsonl"}:
@@ -205,12 +201,8 @@ def _places(url: HistoryURL) -> list[_Place]:
 
 
 def _directories() -> Iterator[Path]:
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if Path(state).is_absolute():
-        yield Path(state) / "iterlog"
-    else:
-        with suppress(RuntimeError):  # a user without a home
-            yield Path("~/.local/state/iterlog").expanduser()
+    with suppress(UnavailableError):  # a user without a home
+        yield state_directory()
     temporary = "/tmp"  # noqa: S108 - only when even looking for one fails, as it does on a full disk
     with suppress(OSError):
         temporary = tempfile.gettempdir()

@@ -2,8 +2,10 @@
 
 They work on the default history: what was assigned to ``iterlog.HISTORY_FILE``, else ``$ITERLOG_URL``, else
 ``iteration_history.jsonl``, looked up at each call. They keep one handle open, may be called from any thread and after
-a fork, and no failing storage ends the loop: a record that the history cannot take is logged and kept in a local file
-(see `iterlog.fallback`), from which the next call that succeeds merges it.
+a fork, and no failing storage ends the loop. A history that other machines reach is opened behind a spool (see
+`iterlog.spool`), so that nothing waits for the network, unless its URL says ``spool=false``; any other is with
+``spool=true``. A record that the history, or its spool, cannot take is logged and kept in a local file (see
+`iterlog.fallback`), from which the next call that succeeds merges it.
 """
 
 from __future__ import annotations
@@ -12,13 +14,15 @@ import atexit
 import os
 import sys
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from iterlog.abilities import SupportsFence
 from iterlog.errors import IterlogError, MissingDependencyError, RecordError
 from iterlog.fallback import Fallback, without_known
 from iterlog.reader import logger
 from iterlog.record import IterationRecord
-from iterlog.registry import check_options, open_parsed
+from iterlog.registry import check_options, find_backend, open_parsed
 from iterlog.url import DEFAULT_HISTORY, HistoryURL
 
 if TYPE_CHECKING:
@@ -106,6 +110,8 @@ class _DefaultHistory:
         check_options(url)
         if url.scheme in {"file", "jsonl"}:
             url.local_path()
+        if "spool" not in url.query and issubclass(find_backend(url), SupportsFence):
+            url = replace(url, keywords={**url.keywords, "spool": True})
         self._url = url
         self._store: HistoryStore | None = None
         self._fallback = Fallback(url)

@@ -58,7 +58,8 @@ def open_history(url: str | os.PathLike[str] | None = None, /, **options: object
         **options: The backend's options, typed or as text; they win over the URL's query. Every backend knows
             ``durability`` (``sync`` or ``flush``), ``on_damage`` (``skip`` or ``raise``) and ``create`` (false: a
             missing history is an error instead of an empty one). Every history takes ``mirror``, too: a path or URL,
-            or a list of them, where copies follow it.
+            or a list of them, where copies follow it; and ``spool``: true, or a directory, where appends are durable
+            at once while the store is away.
 
     Returns:
         A store; close it, or use it in a ``with`` statement.

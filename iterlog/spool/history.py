@@ -69,8 +69,9 @@ class SpooledHistory(HistoryStore, SupportsSpool):
     `append` never waits for the store, and returns a position that stays valid wherever the record is. Reading asks the
     store, and shows what waits behind what the store has. While the store is away, what the spool knows can be read:
     what waits, and the newest record of the store; so a loop goes on, and `resume` works after a restart, too. Numbers
-    are handed out by the spool: above all that the store had when this handle first saw it, and above all that came
-    through the spool. Who else writes to the store at the same time gives numbers of their own.
+    are handed out by the spool: above all that the store had when this handle first wanted one, for which it asks the
+    store, and above all that came through the spool. Who else writes to the store at the same time gives numbers of
+    their own.
 
     Closing drains for five seconds at most; what is left is drained by the next one who opens the history with its
     spool, or by ``iterlog drain``. A store that refuses for ever leaves everything in the spool, and further appends
@@ -86,10 +87,10 @@ class SpooledHistory(HistoryStore, SupportsSpool):
         super().__init__(url, **resolve_options(COMMON_OPTIONS, common, query, url=str(url)))
         self._open_store = open_store
         self._files = SpoolFiles(directory, store=identity_of(url), kind=kind, url=self.url)
-        self._target = Target(self._opened_store, self._files, self.url)
+        self._worker = Worker(self._work)
+        self._target = Target(self._opened_store, self._files, self.url, self._worker.wake)
         self._drain = Drain(self._files, self._target, self.url)
         self._reader = SpooledReader(self._files, self._target, self.url)
-        self._worker = Worker(self._work)
         self._told = 0  # how much of what the backlog set aside was told
         _live.add(self)
         try:
@@ -185,7 +186,8 @@ class SpooledHistory(HistoryStore, SupportsSpool):
 
     def _close(self) -> None:
         _live.discard(self)
-        self._worker.close(_CLOSE_WAIT_S)
+        stuck = self._target.state is SpoolState.STUCK
+        self._worker.close(_CLOSE_WAIT_S, once_more=not stuck and self._drain.waits())
         waiting = self._waiting()
         if waiting:
             logger.warning(

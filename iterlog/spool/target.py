@@ -32,10 +32,14 @@ class Target:
         open_store: Opens it.
         files: The spool, which is told when the store has become another.
         url: How logs name the history.
+        on_away: Called when the store goes away, so that somebody tries it until it is back.
     """
 
-    def __init__(self, open_store: Callable[[], HistoryStore], files: SpoolFiles, url: str) -> None:
+    def __init__(
+        self, open_store: Callable[[], HistoryStore], files: SpoolFiles, url: str, on_away: Callable[[], None]
+    ) -> None:
         self._open_store = open_store
+        self._on_away = on_away
         self._files = files
         self._url = url
         self._lock = threading.RLock()
@@ -163,6 +167,7 @@ class Target:
                 self._files.path,
                 error,
             )
+            self._on_away()
         else:
             logger.error(
                 "%s: the store refuses what waits in the spool %s, and waiting will not mend it; nothing is lost: %s",

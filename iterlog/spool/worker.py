@@ -62,9 +62,10 @@ class Worker:
             elif self._waits_for_more:
                 self._changed.notify()
 
-    def close(self, wait_s: float) -> None:
-        """Have the work done once more, and wait for it for so many seconds at most."""
+    def close(self, wait_s: float, *, once_more: bool) -> None:
+        """Have the work done once more, if there is any, and wait for it for so many seconds at most."""
         with self._changed:
+            self._wanted = once_more
             self._closing, self._deadline = True, time.monotonic() + wait_s
             if self._thread is None and self._wanted:
                 self._start()

@@ -61,7 +61,7 @@ def test_drain_finds_the_spool_of_true(tmp_path: Path, monkeypatch: pytest.Monke
     path = tmp_path / "history.jsonl"
     assert json.loads(call("drain", "--json", path).stdout)["records"] == 0
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr("iterlog.spool.worker.Worker.wake", lambda _self: None)
+    monkeypatch.setattr("iterlog.spool.worker.Worker._start", lambda _self: None)
     with iterlog.open_history(path, spool=True) as history:
         history.append(record(0))
     assert not path.exists()

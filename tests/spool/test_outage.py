@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -319,3 +321,33 @@ def test_a_second_loop_on_the_store(place: Place) -> None:
     with place.open():
         pass
     assert place.stored() == [0, 1]
+
+
+def test_a_reader_notices_that_the_store_is_back(place: Place) -> None:
+    """A handle that only reads does not go on showing what it knew when the store went away."""
+    with place.open() as history:
+        history.append(record(0))
+    with place.open() as reader:
+        assert reader.last().iteration == 0
+        place.let(Weather.AWAY)
+        with pytest.raises(UnavailableError):
+            list(reader)
+        assert reader.last().iteration == 0
+        place.let(Weather.FAIR)
+        place.write(1)
+        wait_until(lambda: reader.spool.state is SpoolState.THROUGH)
+        assert reader.last().iteration == 1
+
+
+def test_a_handle_that_is_dropped(place: Place) -> None:
+    """A handle that nobody closes, as in a notebook, keeps no thread, and the next one goes on."""
+    history = place.open()
+    place.let(Weather.AWAY)
+    history.append(record(0))
+    del history
+    gc.collect()
+    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "iterlog-spool"])
+    place.let(Weather.FAIR)
+    with place.open() as again:
+        again.drain()
+    assert place.stored() == [0]

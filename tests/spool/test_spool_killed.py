@@ -95,7 +95,7 @@ def check_each_call(place: Place, scene: Scene) -> None:
     """Kill the work, its draining included, at each of its calls in turn, and look at what the next process finds."""
 
     def work(pipe: int) -> None:
-        worker.Worker.wake = lambda _self: None  # type: ignore[assignment,method-assign] # calls are counted
+        worker.Worker._start = lambda _self: None  # type: ignore[assignment,method-assign] # calls are counted
         with place.open() as history:
             scene.work(history, lambda: done.append(os.write(pipe, b".")))
 

@@ -103,7 +103,7 @@ def test_a_record_that_is_in_the_store_but_not_in_the_map(
 
     with monkeypatch.context() as patch:
         patch.setattr(DrainedMap, "add", crash)
-        patch.setattr("iterlog.spool.worker.Worker.wake", lambda _self: None)
+        patch.setattr("iterlog.spool.worker.Worker._start", lambda _self: None)
         history = place.open()
         with pytest.raises(Crash):
             history.drain()
@@ -137,7 +137,7 @@ def test_reading_while_it_drains(place: Place, monkeypatch: pytest.MonkeyPatch) 
         for i in range(3, 60):
             history.append(record(i))
         place.let(Weather.FAIR)
-        monkeypatch.setattr("iterlog.spool.worker.Worker.wake", lambda _self: None)
+        monkeypatch.setattr("iterlog.spool.worker.Worker._start", lambda _self: None)
         wait_until(lambda: history.spool.state is SpoolState.THROUGH)
         for late in (False, True):
             place.let(Weather.AWAY)
