@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from iterlog.errors import CorruptionError, IterlogError, UnavailableError
 from iterlog.position import START, Position
+from iterlog.reader import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,7 +72,7 @@ class SpooledReader:
         Args:
             count: After how many the caller most likely stops.
         """
-        in_store = self._files.map.last_end()
+        in_store = self._end_in_store()
         passed: int | None = None
         for waiting, line in self._files.lines_back():
             if waiting <= in_store:
@@ -139,6 +140,20 @@ class SpooledReader:
             if position >= entry.position:
                 break
         return held[0]
+
+    def _end_in_store(self) -> int:
+        """Return the number of the last line that the store has, as far as it can be asked."""
+        drained = self._files.map
+        end, last = drained.last_end(), drained.last()
+        if drained.attempted() <= end or not self._target.reachable:
+            return end
+        behind = last.position if last else drained.base() or START
+        try:
+            for number, _, _ in self._named(self._store_lines(behind), behind):
+                end = max(end, number or 0)
+        except UnavailableError:
+            logger.debug("%s: the store is away; what it has beyond what it acknowledged is not known", self._url)
+        return end
 
     # the store's lines and their names
 
