@@ -20,7 +20,7 @@ from iterlog.errors import ConfigError
 from iterlog.places import check_different, place_of
 from iterlog.reader import logger
 from iterlog.registry import check_options
-from iterlog.reports import MirrorStatus
+from iterlog.reports import Lag, MirrorStatus
 from iterlog.url import HistoryURL
 
 if TYPE_CHECKING:
@@ -117,9 +117,8 @@ class Mirror:
         store = self._store()
         position = self._chase.position
         if store is None:  # a thread asks for what its user has dropped
-            return MirrorStatus(self._chase.url, position, 0, 0.0, self._error)
-        lag = lag_behind(store, position)
-        return MirrorStatus(self._chase.url, position, lag.records, lag.seconds, self._error)
+            return MirrorStatus(self._chase.url, position, Lag(0, 0.0), self._error)
+        return MirrorStatus(self._chase.url, position, lag_behind(store, position), self._error)
 
     def _set_up(self) -> None:
         """Begin anew, also in a forked child: a fork copies no thread, and locks in whatever state they are."""

@@ -1,4 +1,4 @@
-"""What a history tells about itself: where to go on, what is damaged, what a crash cost."""
+"""What a history tells about itself: where to go on, what is damaged, what a crash cost, how far its copies are."""
 
 from __future__ import annotations
 
@@ -143,15 +143,13 @@ class MirrorStatus:
     Attributes:
         url: The copy's URL.
         position: The position in the history up to which the copy is known to hold everything.
-        lag_records: How many records stand behind it.
-        lag_s: How long ago the oldest of these was made; 0.0 when there are none.
+        lag: What stands behind it.
         error: Why the copy cannot be written to now; None while it can.
     """
 
     url: str
     position: Position
-    lag_records: int
-    lag_s: float
+    lag: Lag
     error: Exception | None
 
 

@@ -36,10 +36,10 @@ def test_a_copy_follows(tmp_path: Path, from_kind: str, to_kind: str) -> None:
         save(history, *range(20))
         wait_until(lambda: len(lines_of(copy)) == 20)
         history.extend({"code": "b", "metrics": {}, "feedback": ""} for _ in range(9))
-        wait_until(lambda: history.mirrors[0].lag_records == 0)
+        wait_until(lambda: history.mirrors[0].lag.records == 0)
         assert lines_of(copy) == [line for _, line in history.lines()]
         (status,) = history.mirrors
-        assert (status.url, status.lag_s, status.error) == (copy.partition("?")[0], 0.0, None)
+        assert (status.url, status.lag.seconds, status.error) == (copy.partition("?")[0], 0.0, None)
         assert list(history.lines(status.position)) == []
     assert not mirror_threads()
 
@@ -108,7 +108,7 @@ def test_reading_starts_nothing(tmp_path: Path) -> None:
         assert len(list(history)) == len(history) == 5
         assert history.verify().ok
         (status,) = history.mirrors
-        assert (status.position, status.lag_records, status.error) == (iterlog.START, 5, None)
+        assert (status.position, status.lag.records, status.error) == (iterlog.START, 5, None)
         assert not mirror_threads()
     assert not (tmp_path / "copy.jsonl").exists()
 

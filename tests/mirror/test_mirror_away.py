@@ -58,12 +58,12 @@ def test_an_outage_is_survived(tmp_path: Path, copy: str, caplog: pytest.LogCapt
         save(history, *range(5, 15))
         wait_until(lambda: AwayHistory.tried > tried + 5)
         (status,) = history.mirrors
-        assert (status.lag_records, status.error) == (10, failure)
-        assert status.lag_s >= 0.0
+        assert (status.lag.records, status.error) == (10, failure)
+        assert status.lag.seconds >= 0.0
         assert len(history) == 15
         come_back()
         wait_until(lambda: history.mirrors[0].error is None)
-        wait_until(lambda: history.mirrors[0].lag_records == 0)
+        wait_until(lambda: history.mirrors[0].lag.records == 0)
     assert lines_of(copy) == lines_of(tmp_path / "run.jsonl")
     said = [record.getMessage() for record in caplog.records]
     assert [sum(word in line for line in said) for word in ("copy is away", "copy is back")] == [1, 1]
@@ -75,7 +75,7 @@ def test_away_from_the_beginning_to_the_end(tmp_path: Path, copy: str) -> None:
     with iterlog.open_history(tmp_path / "run.jsonl", mirror=copy) as history:
         save(history, *range(5))
         wait_until(lambda: history.mirrors[0].error is not None)
-        assert (history.mirrors[0].position, history.mirrors[0].lag_records) == (iterlog.START, 5)
+        assert (history.mirrors[0].position, history.mirrors[0].lag.records) == (iterlog.START, 5)
     come_back()
     assert lines_of(copy) == []
     with iterlog.open_history(tmp_path / "run.jsonl", mirror=copy) as history:
@@ -91,7 +91,7 @@ def test_a_place_that_cannot_be_yet(tmp_path: Path) -> None:
         wait_until(lambda: history.mirrors[0].error is not None)
         (tmp_path / "disk").unlink()
         (tmp_path / "disk").mkdir()
-        wait_until(lambda: history.mirrors[0].lag_records == 0)
+        wait_until(lambda: history.mirrors[0].lag.records == 0)
     assert len(lines_of(tmp_path / "disk" / "copy.jsonl")) == 5
 
 
