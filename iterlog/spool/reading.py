@@ -72,9 +72,11 @@ class SpooledReader:
         Args:
             count: After how many the caller most likely stops.
         """
-        in_store = self._end_in_store()
+        in_store, attempted = self._files.map.last_end(), self._files.map.attempted()
         passed: int | None = None
         for waiting, line in self._files.lines_back():
+            if in_store < waiting <= attempted:
+                in_store, attempted = self._end_in_store(), 0  # only now: the store may take long to answer
             if waiting <= in_store:
                 break
             passed = waiting
