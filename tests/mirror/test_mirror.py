@@ -131,9 +131,11 @@ def test_what_others_append_is_copied(tmp_path: Path) -> None:
         wait_until(lambda: len(lines_of(tmp_path / "copy.jsonl")) == 3)
 
 
-def test_two_handles_with_one_copy(tmp_path: Path) -> None:
-    """They take turns, and each line stands in the copy once."""
-    handles = [iterlog.open_history(tmp_path / "run.jsonl", mirror=tmp_path / "copy.jsonl") for _ in range(3)]
+@pytest.mark.parametrize("to_kind", PLACES)
+def test_three_handles_with_one_copy(tmp_path: Path, to_kind: str) -> None:
+    """They take turns, by a claim or by taking over, and each line stands in the copy once."""
+    copy = PLACES[to_kind].format(tmp_path / "copy")
+    handles = [iterlog.open_history(tmp_path / "run.jsonl", mirror=copy) for _ in range(3)]
     threads = [threading.Thread(target=save, args=(handle, *range(i, 300, 3))) for i, handle in enumerate(handles)]
     for thread in threads:
         thread.start()
@@ -141,8 +143,8 @@ def test_two_handles_with_one_copy(tmp_path: Path) -> None:
         thread.join()
     for handle in handles:
         handle.close()
-    sync(tmp_path / "run.jsonl", tmp_path / "copy.jsonl", verify=True)
-    assert len(lines_of(tmp_path / "copy.jsonl")) == 300
+    sync(tmp_path / "run.jsonl", copy, verify=True)
+    assert len(lines_of(copy)) == 300
 
 
 def test_a_forked_child_goes_on(tmp_path: Path) -> None:
@@ -177,6 +179,38 @@ def test_a_forked_child_alone_with_its_copy(tmp_path: Path) -> None:
             os._exit(0 if len(lines_of(copy)) == 2 else 1)
     assert os.waitpid(child, 0)[1] == 0
     history.close()
+
+
+def test_a_forked_child_outlives_its_parents_thread(tmp_path: Path) -> None:
+    """A child forked while the parent's thread ran has one of its own, which copies when the parent has let go."""
+    copy = tmp_path / "copy.jsonl"
+    history = iterlog.open_history(tmp_path / "run.jsonl", mirror=copy)
+    save(history, 0)
+    wait_until(lambda: len(lines_of(copy)) == 1)
+    waiting, go_on = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.read(waiting, 1)
+            save(history, 1, 2)
+            history.close()
+        finally:
+            os._exit(0 if len(lines_of(copy)) == 3 else 1)
+    history.close()
+    os.write(go_on, b"x")
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(waiting)
+    os.close(go_on)
+
+
+def test_behind_a_spool(tmp_path: Path) -> None:
+    """A history with a spool has copies as any other: of what stands in the store, and of what waits."""
+    options = {"spool": tmp_path / "spool", "mirror": tmp_path / "copy.jsonl"}
+    for first in (0, 5):
+        with iterlog.open_history(f"rotating://{tmp_path}/set", **options) as history:
+            save(history, *range(first, first + 5))
+    assert lines_of(tmp_path / "copy.jsonl") == lines_of(tmp_path / "set")
+    assert sync(tmp_path / "set", tmp_path / "copy.jsonl", verify=True).copied == 0
 
 
 def test_a_dropped_handle_ends_its_thread() -> None:
