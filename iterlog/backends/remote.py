@@ -302,6 +302,7 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
         return answered(ask, self.url)
 
     def _forget(self) -> None:
+        self._client.counter.forget_lock()
         self._committer.forget()
         if self._batch is not None:
             self._batch.forget()

@@ -101,6 +101,10 @@ class Counter:
             for name, count in counts.items():
                 self._counts[name] += count
 
+    def forget_lock(self) -> None:
+        """Make a lock of its own for a forked child: a thread of the parent may hold this one."""
+        self._lock = threading.Lock()
+
     def so_far(self) -> Requests:
         """Return the counts."""
         with self._lock:

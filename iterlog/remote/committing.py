@@ -51,7 +51,8 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 4.0
 _SENDS_WHEN_AWAY = 4
 _AWAY_PATIENCE_S = 3.0
-_LOSSES_BEFORE_A_LOOK = 3
+_LONGEST_BACKOFF_S = 1.0
+_STEPS_BEFORE_A_LOOK = 8
 _ASLEEP_S = 600.0
 """Behind a tail that was read so long ago a bucket may have been collected meanwhile, and its names be free again."""
 
@@ -156,10 +157,9 @@ class Committer:
             # Who slept and finds another's commit may be watching its bucket go: what is free behind it proves nothing.
             tail = self._advance(tail, number, stored, known_at)
             losses += 1
-            time.sleep(random.uniform(0, min(_FIRST_PAUSE_S * 2**losses, _LONGEST_PAUSE_S)))  # noqa: S311 - jitter
-            if losses % _LOSSES_BEFORE_A_LOOK == 0:
-                # Who took the history over has to see each commit: one may be a fence.
-                tail = self._look() if self._fence < 0 else self._catch_up(tail)
+            time.sleep(random.uniform(0, min(_FIRST_PAUSE_S * 2**losses, _LONGEST_BACKOFF_S)))  # noqa: S311 - jitter
+            # Others go on meanwhile: who does not look right before it creates loses to who never waits.
+            tail = self._catch_up(tail)
 
     def _create(self, number: int, body: bytes) -> bytes | None:
         """Create a commit; return None once it stands, or the bytes of the one that stands in its place."""
@@ -262,7 +262,11 @@ class Committer:
             known_at = now()
             for commit in self._commits_from(tail.number + 1):
                 tail = self._tail_behind(tail, commit, known_at)
+        steps = 0
         while True:
+            steps += 1
+            if steps == _STEPS_BEFORE_A_LOOK and self._fence < 0:
+                tail = self._look()  # who took the history over has to see each commit: one may be a fence
             known_at, number = now(), tail.number + 1
             try:
                 body = self._asked(lambda number=number: self._client.get(commit_key(number)))  # type: ignore[misc] # mypy infers no lambda with a default

@@ -92,13 +92,14 @@ class FilesystemClient:
         """Create an object where none stands; see `ObjectClient.create`."""
         shared = self._shared()
         self.counter.add(puts=1, bytes_sent=len(data))
-        fresh = time.monotonic() - shared.answered_at > KEPT_ALIVE_S
-        before = sys.exception()
+        began, answered_at, before = time.monotonic(), shared.answered_at, sys.exception()
         try:
             with shared.creating:
                 _allow_large(data)
                 shared.system.pipe_file(self._path(key), data, mode="create")
         except Exception as error:
+            # No connection there was, nor one that another thread just gave back, can have carried it.
+            fresh = began - answered_at > KEPT_ALIVE_S and shared.answered_at == answered_at and self._given is None
             raise self._not_created(error, before, fresh=fresh) from error
         finally:
             shared.answered_at = time.monotonic()
@@ -243,6 +244,8 @@ def _entry_of(found: Mapping[str, Any]) -> Entry:
         moment = found.get(key)
         if isinstance(moment, str):
             modified = _parsed(moment)
+        elif isinstance(moment, int | float):
+            modified = dt.datetime.fromtimestamp(moment, dt.UTC)
         elif hasattr(moment, "tzinfo"):
             modified = moment
         if modified is not None:

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
     from fsspec import AbstractFileSystem
 
-KEPT_ALIVE_S = 10.0
-"""How long an idle connection is used again. A client that finds it broken sends a second time by itself, so only after
-this long does "cannot be reached" mean that nothing was sent."""
+KEPT_ALIVE_S = 16.0
+"""How long an idle connection is used again, and a second more: aiohttp's own 15 s, which not every package changes.
+
+A client that finds it broken sends a second time by itself, so only after this long does "cannot be reached" mean that
+nothing was sent.
+"""
 
 _PACKAGES = {
     **dict.fromkeys(S3, ("s3fs", "s3")),

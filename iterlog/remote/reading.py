@@ -117,11 +117,11 @@ class CommitReader:
         at_hand = {} if tail is None else {commit.number: commit for commit in tail.commits}
         if tail is not None and tail.number > tail.last >= 0:
             number = tail.last  # only fences stand behind it
-        unsealed, wanted = bucket_of(number), max(1, count)
+        unsealed, wanted, incomplete = bucket_of(number), max(1, count), -1
         overview: Overview | None = None
         while number >= 0:
             bucket = bucket_of(number)
-            if bucket != unsealed:
+            if bucket not in {unsealed, incomplete}:
                 overview = overview or self.overview()
                 if bucket in overview.segments:
                     yield from reversed(list(self._of_segment(bucket, bucket * BUCKET, number + 1)))
@@ -130,11 +130,17 @@ class CommitReader:
             numbers = range(number, max(bucket * BUCKET, number - wanted + 1) - 1, -1)
             asks = [partial(at_hand.get, each) if each in at_hand else partial(self.commit, each) for each in numbers]
             for each, commit in zip(numbers, prefetched(asks), strict=True):
-                if commit is None:
-                    self._on_damage(Position.of(each + 1), f"commit {each:,} is missing")
-                else:
+                if commit is not None:
                     yield commit
-            number, wanted = numbers[-1] - 1, min(2 * wanted, 4 * WIDTH)
+                elif bucket != incomplete and self._is_sealed(bucket):
+                    yield from reversed(list(self._of_segment(bucket, bucket * BUCKET, each + 1)))
+                    number = bucket * BUCKET - 1
+                    break
+                else:
+                    incomplete = bucket
+                    self._on_damage(Position.of(each + 1), f"commit {each:,} is missing")
+            else:
+                number, wanted = numbers[-1] - 1, min(2 * wanted, 4 * WIDTH)
 
     def commit(self, number: int) -> Commit | None:
         """Read one commit that is not sealed away; None when there is none."""
@@ -229,17 +235,27 @@ class CommitReader:
             return
         sizes = {each: size for each, size in self.numbers_in(bucket).items() if number <= each < end}
         if sizes:
-            yield from self._of_log(number, end - 1, sizes)
+            yield from self._of_log(number, end - 1, sizes, bucket)
         else:
             self._on_damage(Position.of(end), f"{segment_key(bucket)} {problem}; commits from {number:,} on are lost")
 
-    def _of_log(self, first: int, last: int, sizes: Mapping[int, int]) -> Iterator[Commit]:
+    def _of_log(self, first: int, last: int, sizes: Mapping[int, int], incomplete: int = -1) -> Iterator[Commit]:
+        """Yield commits of one bucket, which may be collected meanwhile unless it is known to be incomplete."""
         wanted = dict.fromkeys(range(first, last + 1), USUAL_SIZE) | dict(sizes)
         for number, body in zip(wanted, self.bodies(wanted), strict=True):
-            if body is None:
-                self._on_damage(Position.of(number + 1), f"commit {number:,} is missing")
-            else:
+            bucket = bucket_of(number)
+            if body is not None:
                 yield parse_commit(number, body)
+            elif bucket != incomplete and self._is_sealed(bucket):
+                yield from self._of_segment(bucket, number, last + 1)
+                return
+            else:
+                incomplete = bucket
+                self._on_damage(Position.of(number + 1), f"commit {number:,} is missing")
+
+    def _is_sealed(self, bucket: int) -> bool:
+        entries = self._asked(lambda: self._client.entries(SEGMENTS))
+        return any(segment_in(entry.name) == bucket for entry in entries)
 
     def _too_short(self, first: int) -> CorruptionError:
         return CorruptionError(
