@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOW_PRIORITY = 10
+_PUT_OFF = "compressing and removing is put off: %s"
 
 
 class Background:
@@ -32,14 +33,13 @@ class Background:
         self._pid = os.getpid()
 
     def wake(self) -> None:
-        """Have the work done soon, in another thread."""
+        """Have the work done soon, in another thread; where none can be started, when it is woken again."""
         if self._pid != os.getpid():  # a fork copies no thread
             self._pid, self._lock, self._thread = os.getpid(), threading.Lock(), None
         with self._lock:
             self._again = True
             if (self._thread is None or not self._thread.is_alive()) and not self._closed:
-                self._thread = threading.Thread(target=self._run, name="iterlog-keeper", daemon=True)
-                self._thread.start()
+                self._start()
 
     def run_here(self) -> None:
         """Do the work now, in this thread."""
@@ -51,6 +51,15 @@ class Background:
         thread = self._thread if self._pid == os.getpid() else None
         if thread is not None:
             thread.join()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="iterlog-keeper", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the interpreter is ending, or there are too many threads
+            logger.warning(_PUT_OFF, error)
+        else:
+            self._thread = thread
 
     def _run(self) -> None:
         if hasattr(os, "setpriority"):
@@ -73,4 +82,4 @@ class Background:
         try:
             work(lambda: not self._closed)
         except (IterlogError, OSError) as error:
-            logger.warning("compressing and removing is put off: %s", error)
+            logger.warning(_PUT_OFF, error)

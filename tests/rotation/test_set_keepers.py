@@ -44,6 +44,29 @@ def other(directory: Path) -> Iterator[KeeperLock]:
     lock.release()
 
 
+def test_an_append_survives_that_no_thread_can_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the end of the interpreter it is acknowledged all the same, and the work is done when it next can be."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with open_set(tmp_path / "set", compress="background") as history:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            for i in range(2 * SIZE):
+                history.append(record(i))
+        assert "can't start new thread" in caplog.text
+        for i in range(2 * SIZE, 3 * SIZE):
+            history.append(record(i))
+        assert [entry.iteration for entry in history] == list(range(3 * SIZE))
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "set").glob("*.zst"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(list((tmp_path / "set").glob("*.zst"))) == 3
+
+
 WORKS: dict[str, Callable[[RotatingHistory], object]] = {
     "compress": lambda history: list(history.compress()),
     "prune": lambda history: list(history.prune()),
