@@ -104,6 +104,10 @@ class Dropped:
     kind: FaultKind
     kept_at: str | None
 
+    def __str__(self) -> str:
+        where = f"kept in {self.kept_at}" if self.kept_at else "left in place"
+        return f"{self.size} bytes ({self.kind}) at position {self.position}, {where}"
+
 
 @dataclass(frozen=True)
 class ResumePoint:

@@ -326,15 +326,7 @@ class HistoryStore(HistoryReader):
     def _report_dropped(self, dropped: Dropped) -> None:
         """Remember and log what a repair took out of the history."""
         self._dropped.append(dropped)
-        kept = f"kept in {dropped.kept_at}" if dropped.kept_at else "left in place"
-        logger.warning(
-            "%s: %d damaged bytes (%s) at position %s, %s",
-            self.url,
-            dropped.size,
-            dropped.kind,
-            dropped.position,
-            kept,
-        )
+        logger.warning("%s: damage: %s", self.url, dropped)
 
     @final
     def _reserve_number(self) -> tuple[int, IterationRecord | None]:

@@ -42,9 +42,7 @@ def resume(url: str | None, as_json: bool) -> None:
     for line in labelled("next iteration", str(point.next_iteration), _LABEL_WIDTH):
         out.text(line.strip())
     for dropped in point.dropped:
-        kept = f"kept in {dropped.kept_at}" if dropped.kept_at else "left in place"
-        text = f"{dropped.size} bytes ({dropped.kind}) at position {dropped.position}, {kept}"
-        for line in labelled("set aside", text, _LABEL_WIDTH):
+        for line in labelled("set aside", str(dropped), _LABEL_WIDTH):
             out.text(line[2:])
     for line in labelled("feedback", point.feedback or "-", _LABEL_WIDTH):
         out.text(line[2:])

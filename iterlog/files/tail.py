@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from iterlog.files.durable import READ_FLAGS, set_aside, write_all
+from iterlog.files.durable import READ_FLAGS, WRITE_FLAGS, set_aside, write_all
 from iterlog.files.lines_of import CANCEL, last_append, last_newline, lines_back, lines_forward
 from iterlog.lines import DamagedLineError, decode_line, is_whole_append, salvage
 from iterlog.position import Position
+from iterlog.reader import logger
 from iterlog.reports import Dropped, FaultKind
 
 if TYPE_CHECKING:
@@ -48,6 +49,22 @@ def put_in_order(descriptor: int, torn_prefix: str, size: int, on_dropped: Calla
     if newline < size or os.pread(descriptor, newline - whole, whole).strip():
         return _drop(descriptor, torn_prefix, whole, size, on_dropped)
     return size
+
+
+def put_file_in_order(path: str, url: str) -> None:
+    """Do what `put_in_order` does to a file that no handle has open, durably, and log what was taken out.
+
+    Args:
+        path: The file's.
+        url: How the log names the history.
+    """
+    descriptor = os.open(path, WRITE_FLAGS)
+    try:
+        size = os.fstat(descriptor).st_size
+        put_in_order(descriptor, f"{path}.torn", size, lambda dropped: logger.warning("%s: damage: %s", url, dropped))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def number_behind(descriptor: int, end: int, first: int = 0) -> int:

@@ -14,21 +14,17 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from iterlog.errors import ConfigError, HistoryNotFoundError, IterlogError, UnsupportedOperationError
-from iterlog.files.durable import WRITE_FLAGS, make_directories, sync_directory
+from iterlog.files.durable import make_directories, sync_directory
 from iterlog.files.failures import translated
-from iterlog.files.lines_of import count_lines
+from iterlog.files.lines_of import count_lines_in
 from iterlog.files.lockfile import LockFile
 from iterlog.files.machine import network_file_system
-from iterlog.files.tail import put_in_order
-from iterlog.reader import logger
+from iterlog.files.tail import put_file_in_order
+from iterlog.registry import check_options
 from iterlog.rotation.layout import LOCK_NAME, is_set, misnamed_directory, plain_name
 from iterlog.url import HistoryURL
-
-if TYPE_CHECKING:
-    from iterlog.reports import Dropped
 
 _OURS = {LOCK_NAME, plain_name(0)}
 
@@ -40,7 +36,7 @@ class Rotated:
     Attributes:
         path: Where the file stood; a symbolic link to the set now.
         directory: The set.
-        lines: How many lines it holds; with ``dry_run``, would hold.
+        lines: How many lines it holds; with ``dry_run``, would hold; 0 when the path was a set already.
         turned: Whether this call did it; False when the path was a set already, and with ``dry_run``.
     """
 
@@ -65,13 +61,14 @@ def rotate(
 
     Raises:
         HistoryNotFoundError: There is no file.
-        ConfigError: It is no plain history, or the directory holds something else.
+        ConfigError: It is no plain history, an option in its URL is wrong, or the directory holds something else.
         UnsupportedOperationError: The directory lies on another file system, or both on a network's.
         UnavailableError: The storage refused; the file is what it was.
     """
     parsed = HistoryURL.parse(file)
     if parsed.scheme not in {"file", "jsonl"}:
         raise ConfigError("only a plain file can be turned into a rotating set", url=str(parsed))
+    check_options(parsed)
     url = str(parsed)
     path = os.path.realpath(parsed.local_path())
     try:
@@ -81,7 +78,7 @@ def rotate(
         target = os.path.realpath(directory if directory is not None else _without_suffix(path, url))
         _check_directory(path, target, url)
         if dry_run:
-            return Rotated(path, target, _lines_of(path), turned=False)
+            return Rotated(path, target, count_lines_in(path), turned=False)
         return _turn(path, target, url)
     except IterlogError:
         raise
@@ -94,7 +91,7 @@ def _turn(path: str, target: str, url: str) -> Rotated:
         lock = _locked(f"{path}.lock", url, held)
         if not os.path.isfile(path) or os.path.islink(path):  # somebody was faster
             return _turned_before(path, os.path.realpath(path), target, url)
-        _repair(path, url)
+        put_file_in_order(path, url)
         make_directories(target)
         set_lock = _locked(os.path.join(target, LOCK_NAME), url, held)
         _check_directory(path, target, url)
@@ -105,7 +102,7 @@ def _turn(path: str, target: str, url: str) -> Rotated:
         _link(path, os.path.join(target, plain_name(0)), url)
         sync_directory(target)
         _point(path, target)
-        return Rotated(path, target, _lines_of(os.path.join(target, plain_name(0))), turned=True)
+        return Rotated(path, target, count_lines_in(os.path.join(target, plain_name(0))), turned=True)
 
 
 def _locked(lock_path: str, url: str, held: contextlib.ExitStack) -> LockFile:
@@ -114,18 +111,6 @@ def _locked(lock_path: str, url: str, held: contextlib.ExitStack) -> LockFile:
     lock.acquire()
     held.callback(lock.release)
     return lock
-
-
-def _repair(path: str, url: str) -> None:
-    def report(dropped: Dropped) -> None:
-        logger.warning("%s: %d torn bytes are kept in %s", url, dropped.size, dropped.kept_at)
-
-    descriptor = os.open(path, WRITE_FLAGS)
-    try:
-        put_in_order(descriptor, f"{path}.torn", os.fstat(descriptor).st_size, report)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _link(path: str, part: str, url: str) -> None:
@@ -193,11 +178,3 @@ def _without_suffix(path: str, url: str) -> str:
     if not suffix:
         raise ConfigError("the file's name has no suffix to leave out; name the directory", url=url)
     return root
-
-
-def _lines_of(path: str) -> int:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return count_lines(descriptor, 0, os.fstat(descriptor).st_size)
-    finally:
-        os.close(descriptor)

@@ -19,8 +19,8 @@ from iterlog.errors import ConflictError, UnsupportedOperationError
 from iterlog.files.durable import CREATE_FLAGS, READ_FLAGS, WRITE_FLAGS, copy_range, sync_directory
 from iterlog.files.keeperlock import KeeperLock
 from iterlog.files.lockfile import LockFile
-from iterlog.files.tail import put_in_order
-from iterlog.reader import logger
+from iterlog.files.tail import put_file_in_order
+from iterlog.rotation.keeping import PATIENCE_S
 from iterlog.rotation.layout import LOCK_NAME, read_listing
 
 if TYPE_CHECKING:
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 
     from iterlog.jobs.receipts import Receipt
     from iterlog.position import Position
-    from iterlog.reports import Dropped
     from iterlog.store import HistoryStore
-
-_KEEPER_WAIT_S = 60.0
 
 
 class Removable(ABC):
@@ -127,14 +124,7 @@ class _PlainFile(Removable):
             raise ConflictError(
                 "the file was turned into something else meanwhile; nothing was removed", url=self._history.url
             )
-        descriptor = os.open(self._path, WRITE_FLAGS)
-        try:
-            put_in_order(descriptor, f"{self._path}.torn", os.fstat(descriptor).st_size, self._set_aside)
-        finally:
-            os.close(descriptor)
-
-    def _set_aside(self, dropped: Dropped) -> None:
-        logger.warning("%s: %d torn bytes are kept in %s", self._history.url, dropped.size, dropped.kept_at)
+        put_file_in_order(self._path, self._history.url)
 
 
 class _RotatingSet(Removable):
@@ -161,7 +151,7 @@ class _RotatingSet(Removable):
 
     def _keep_others_out(self, held: contextlib.ExitStack) -> None:
         keeper = KeeperLock(self._lock_path())
-        if not keeper.acquire(timeout_s=_KEEPER_WAIT_S):
+        if not keeper.acquire(timeout_s=PATIENCE_S):
             raise ConflictError(
                 "another process is compressing the source; nothing was removed; start again when it is done",
                 url=self._history.url,

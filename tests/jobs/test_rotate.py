@@ -124,6 +124,14 @@ def test_what_is_no_plain_history_is_refused(tmp_path: Path) -> None:
     assert rotate(tmp_path / "bare", tmp_path / "bare.d").turned
 
 
+def test_a_wrong_option_is_refused(source: Path) -> None:
+    """An option in the URL that nobody knows is told, although nothing is opened with it."""
+    before = source.read_bytes()
+    with pytest.raises(iterlog.ConfigError, match="durability"):
+        rotate(f"{source}?durabilty=flush")
+    assert (source.read_bytes(), source.is_symlink()) == (before, False)
+
+
 def test_a_dry_run_changes_nothing(source: Path, tmp_path: Path) -> None:
     """It names the directory and counts the lines."""
     before = sorted(tmp_path.iterdir())
@@ -133,7 +141,7 @@ def test_a_dry_run_changes_nothing(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", ["put_in_order", "make_directories", "os.link", "os.symlink", "os.replace", "sync_directory"]
+    "step", ["put_file_in_order", "make_directories", "os.link", "os.symlink", "os.replace", "sync_directory"]
 )
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_any_step_and_started_again(source: Path, step: str, when: str) -> None:
