@@ -1,6 +1,6 @@
 """What some stores can do beyond appending and reading, found by ``isinstance``.
 
-The first three are for loops that append and resume, the others for whole-history work.
+Numbering, claim, fence and spool are for loops that append and resume; segments and rotation for whole-history work.
 """
 
 from __future__ import annotations

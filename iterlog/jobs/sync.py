@@ -174,7 +174,6 @@ def _synced(
 
 def _planned(source: HistoryStore, url: HistoryURL, *, verify: bool) -> Synced:
     """Compare what is there, and say what would be copied."""
-    copy = None
     try:
         copy = open_parsed(_existing(url))
     except HistoryNotFoundError:
