@@ -173,10 +173,10 @@ def _from_entry_points(scheme: str) -> str | None:
 def _is_known_to_fsspec(scheme: str) -> bool:
     """Whether fsspec has a file system of this name, or of the one behind ``fsspec+``, which is none of our words."""
     try:
-        from fsspec import available_protocols  # noqa: PLC0415 - 50 ms, only on a scheme that nobody else knows
+        from fsspec.registry import available_protocols, registry  # noqa: PLC0415 - 50 ms, on an unknown scheme only
     except ImportError:
         return scheme.startswith("fsspec+")  # the backend says what to install
-    return scheme.removeprefix("fsspec+") in available_protocols()
+    return scheme.removeprefix("fsspec+") in {*available_protocols(), *registry}
 
 
 def _checked(backend: object, url: HistoryURL) -> type[HistoryStore]:

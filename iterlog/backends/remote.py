@@ -25,6 +25,7 @@ from iterlog.reader import COMMON_OPTIONS, OnDamage, logger
 from iterlog.remote.batching import Batch
 from iterlog.remote.committing import Committer, answered
 from iterlog.remote.filesystem import FilesystemClient
+from iterlog.remote.kinds import check_protocol
 from iterlog.remote.layout import BUCKET
 from iterlog.remote.protocols import Patience, storage_options
 from iterlog.remote.reading import CommitReader
@@ -118,8 +119,11 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
                 for given, default in ((connect_timeout, 5.0), (read_timeout, 20.0))
             )
         )
+        protocol = url.scheme.partition("+")[2] or url.scheme
+        if filesystem is None:
+            check_protocol(protocol, self.url)
         self._client = FilesystemClient(
-            url.scheme.partition("+")[2] or url.scheme,
+            protocol,
             _root_of(url),
             self.url,
             options={**(fs or {}), **(storage_options or {})},

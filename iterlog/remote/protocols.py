@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from iterlog.errors import AccessDeniedError, ConfigError, MissingDependencyError
 from iterlog.options import suggestion
 from iterlog.remote.causes import FINAL, Cause, cause_of, detail_of, error_of
-from iterlog.remote.kinds import AZURE, GOOGLE, S3, check_creates, check_protocol, protocols_of
+from iterlog.remote.kinds import AZURE, GOOGLE, S3, check_creates, protocols_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -63,7 +63,6 @@ def class_of(protocol: str, url: str) -> type[AbstractFileSystem]:
         ConfigError: There is no such protocol.
         UnsupportedOperationError: It is none for a history.
     """
-    check_protocol(protocol, url)
     try:
         cls = _imported(protocol)
     except ImportError as error:
@@ -172,7 +171,8 @@ def _check_names(cls: type[AbstractFileSystem], options: Mapping[str, object], u
     known -= {"self", "args", "kwargs", "loop", "asynchronous"}
     for name in options:
         if name not in known:
-            raise ConfigError(f"unknown storage option 'fs.{name}'{suggestion(name, known)}", url=url)
+            close = suggestion(f"fs.{name}", {f"fs.{each}" for each in known})
+            raise ConfigError(f"unknown storage option 'fs.{name}'{close}", url=url)
 
 
 def _settled(
