@@ -78,12 +78,8 @@ def archive(
         context.exit(_archive_many(sources, destination, jobs, form, options))
     from iterlog.jobs.archive import archive as archive_one  # noqa: PLC0415 - as above
 
-    progress = Progress()
-    try:
-        with warnings_shown():
-            done = archive_one(sources[0], destination, on_progress=progress.add, **options)
-    finally:
-        progress.end()
+    with Progress() as progress, warnings_shown():
+        done = archive_one(sources[0], destination, on_progress=progress.add, **options)
     if form is Format.JSON:
         Output().data(json_line(_as_json(done)))
     else:
@@ -98,9 +94,8 @@ def _archive_many(
     if "://" in destination:
         raise ConfigError("several histories are archived into a directory; name one", url=destination)
     runs = plan(sources, destination)
-    progress = Progress()
     outcomes = []
-    with warnings_shown():
+    with Progress() as progress, warnings_shown():
         for outcome in archive_many(runs, processes=jobs or os.cpu_count() or 1, **options):
             outcomes.append(outcome)
             if form is Format.JSON:
@@ -108,7 +103,6 @@ def _archive_many(
                 out.data(json_line(_outcome_as_json(outcome)))
                 out.flush()
             progress.add(f"of {len(runs)} histories:", 1)
-    progress.end()
     if form is not Format.JSON:
         Table(Output(), form, _COLUMNS).write(sorted(outcomes, key=lambda outcome: outcome.run.source))
     for outcome in outcomes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,7 +40,7 @@ def drain(url: str | None, place: str | None, form: Format) -> None:
             raise click.UsageError("this history is opened without a spool; name it with --spool")
         before = history.spool.records
         try:
-            with _progress() as progress:
+            with Progress() as progress:
                 history.drain(lambda lines: progress.add("drained", lines))
         finally:
             _show(before, history.spool, form)
@@ -68,15 +67,6 @@ def spool_fields(status: iterlog.SpoolStatus) -> dict[str, Any]:
         "error": status.error,
         "path": status.path,
     }
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
-    progress = Progress()
-    try:
-        yield progress
-    finally:
-        progress.end()
 
 
 def _show(before: int, status: iterlog.SpoolStatus, form: Format) -> None:

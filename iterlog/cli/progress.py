@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections import Counter
+from typing import Self
 
 from iterlog.cli.escape import visible
 
@@ -14,7 +15,10 @@ _CLEAR_LINE = "\r\x1b[K"
 
 
 class Progress:
-    """Counts what was done of each step, and shows it now and then; nothing off a terminal."""
+    """Counts what was done of each step, and shows it now and then; nothing off a terminal.
+
+    At the end of its ``with`` block it leaves a clean line.
+    """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -29,8 +33,10 @@ class Progress:
             self._shown_at = now
             self._write(_CLEAR_LINE + ", ".join(f"{visible(name)} {done:,}" for name, done in self._counts.items()))
 
-    def end(self) -> None:
-        """Leave a clean line."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
         if self._wanted and self._shown_at:
             self._write(_CLEAR_LINE)
 

@@ -45,18 +45,14 @@ def sync(source: str, destination: str, follow: bool, verify: bool, dry_run: boo
     from iterlog.jobs.sync import follow as follow_on  # noqa: PLC0415 - --help pays for no job
     from iterlog.jobs.sync import sync as sync_once  # noqa: PLC0415 - as above
 
-    progress = Progress()
-    try:
-        with warnings_shown():
-            if not follow or verify:
-                done = sync_once(source, destination, verify=verify, dry_run=dry_run, on_progress=progress.add)
-                _show(done, form, dry_run=dry_run)
-            if follow:
-                with closing(follow_on(source, destination, on_progress=progress.add)) as rounds:
-                    for done in rounds:
-                        _show(done, form, live=True)
-    finally:
-        progress.end()
+    with Progress() as progress, warnings_shown():
+        if not follow or verify:
+            done = sync_once(source, destination, verify=verify, dry_run=dry_run, on_progress=progress.add)
+            _show(done, form, dry_run=dry_run)
+        if follow:
+            with closing(follow_on(source, destination, on_progress=progress.add)) as rounds:
+                for done in rounds:
+                    _show(done, form, live=True)
 
 
 def _show(done: Synced, form: Format, *, live: bool = False, dry_run: bool = False) -> None:
