@@ -29,6 +29,10 @@ _COUNT_BLOCK = 1 << 16
 _CRC_AT = -len(b',"crc":"01234567"}')
 
 
+def say_nothing(_stop: int, _count: int) -> None:
+    """Pass over an append that never came to its end: nothing in it was acknowledged."""
+
+
 def last_newline(descriptor: int, size: int) -> int:
     """Return the offset behind the last newline within the first ``size`` bytes, 0 when there is none."""
     end, step = size, _FIRST_BLOCK_BACK
@@ -67,7 +71,7 @@ def count_lines(descriptor: int, start: int, end: int) -> int:
         missing = _missing_behind(lines, missing) if block else None
         count += len(lines)
     if missing != 0:
-        return sum(1 for _ in lines_forward(descriptor, start, end, lambda _stop, _count: None))
+        return sum(1 for _ in lines_forward(descriptor, start, end))
     return count
 
 
@@ -127,11 +131,11 @@ def lines_back(descriptor: int, end: int) -> Iterator[tuple[int, bytes]]:
 
 def _shown_of(held: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     """Return, newest first, what `lines_forward` shows of neighbouring lines, given newest first."""
-    return list(whole_appends(reversed(held), lambda _stop, _count: None))[::-1]
+    return list(whole_appends(reversed(held)))[::-1]
 
 
 def lines_forward(
-    descriptor: int, start: int, end: int, on_unfinished: Callable[[int, int], None]
+    descriptor: int, start: int, end: int, on_unfinished: Callable[[int, int], None] = say_nothing
 ) -> Iterator[tuple[int, bytes]]:
     """Yield each line between two offsets, oldest first, with the offset after it.
 
@@ -161,7 +165,7 @@ def lines_forward(
 
 
 def whole_appends(
-    lines: Iterable[tuple[int, bytes]], on_unfinished: Callable[[int, int], None]
+    lines: Iterable[tuple[int, bytes]], on_unfinished: Callable[[int, int], None] = say_nothing
 ) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of appends that came to their end, as `lines_forward` does, of lines that stand elsewhere.
 

@@ -110,7 +110,7 @@ def check_all_lines(path: str, on_dropped: Callable[[Dropped], None]) -> int:
     highest, start = -1, 0
     try:
         end = last_newline(descriptor, os.fstat(descriptor).st_size)
-        for stop, line in lines_forward(descriptor, 0, end, lambda _stop, _count: None):
+        for stop, line in lines_forward(descriptor, 0, end):
             try:
                 highest = max(highest, decode_line(line).iteration or 0)
             except DamagedLineError as damage:

@@ -285,7 +285,7 @@ def _unsaid(_dropped: Dropped) -> None:
 
 def _first_time(descriptor: int, end: int) -> float:
     """Return when the first readable record of a file was made; now, when none says."""
-    for _, line in lines_forward(descriptor, 0, end, lambda _stop, _count: None):
+    for _, line in lines_forward(descriptor, 0, end):
         try:
             moment = decode_line(line).timestamp
         except DamagedLineError:

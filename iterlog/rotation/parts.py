@@ -184,7 +184,7 @@ class PartReader:
 def _plain_blocks(descriptor: int) -> Iterator[list[bytes]]:
     lines: list[bytes] = []
     size = 0
-    for _, line in lines_forward(descriptor, 0, last_append(descriptor)[2], _ignore):
+    for _, line in lines_forward(descriptor, 0, last_append(descriptor)[2]):
         lines.append(line)
         size += len(line)
         if size > _BLOCK:
@@ -192,7 +192,3 @@ def _plain_blocks(descriptor: int) -> Iterator[list[bytes]]:
             lines, size = [], 0
     if lines:
         yield lines
-
-
-def _ignore(_offset: int, _count: int) -> None:
-    """Nothing acknowledged is in an append that never came to its end."""

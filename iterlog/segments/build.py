@@ -85,7 +85,7 @@ def build_footer(chunks: Iterable[bytes], budget: Budget) -> SegmentFooter:
             size += len(chunk)
             yield chunk
 
-    for block in whole_blocks(split_blocks(measured(), budget), lambda _offset, _count: None):
+    for block in whole_blocks(split_blocks(measured(), budget)):
         rows.take(block)
     return rows.footer(size, digest.hexdigest())
 

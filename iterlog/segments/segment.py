@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from iterlog.errors import ConfigError, CorruptionError
-from iterlog.files.lines_of import whole_appends
+from iterlog.files.lines_of import say_nothing, whole_appends
 from iterlog.segments.build import build_footer
 from iterlog.segments.footer import read_footer, read_head
 from iterlog.segments.limits import Budget
@@ -25,10 +25,6 @@ WINDOW_BACK = 1 << 26
 """How many bytes of lines are kept in memory while reading backwards; a longer segment is decoded once per window."""
 
 _LINE_OVERHEAD = 100
-
-
-def _ignore(_offset: int, _count: int) -> None:
-    """Nothing acknowledged is in an append that never came to its end."""
 
 
 class SealedSegment:
@@ -68,7 +64,9 @@ class SealedSegment:
         """
         return unpacked(self._source, Budget())
 
-    def lines(self, start: int = 0, on_unfinished: Callable[[int, int], None] = _ignore) -> Iterator[tuple[int, bytes]]:
+    def lines(
+        self, start: int = 0, on_unfinished: Callable[[int, int], None] = say_nothing
+    ) -> Iterator[tuple[int, bytes]]:
         """Yield each line behind an offset in the plain bytes, oldest first, with the offset after it.
 
         Args:
@@ -83,7 +81,7 @@ class SealedSegment:
             return whole_appends(self._lines_from(start), on_unfinished)
         return chain.from_iterable(zip(block.stops, block.lines, strict=True) for block in self.blocks(on_unfinished))
 
-    def blocks(self, on_unfinished: Callable[[int, int], None] = _ignore) -> Iterator[LineBlock]:
+    def blocks(self, on_unfinished: Callable[[int, int], None] = say_nothing) -> Iterator[LineBlock]:
         """Yield what `lines` yields, many lines at a time: several times as fast; raises what `lines` raises."""
         budget = Budget()
         return whole_blocks(split_blocks(unpacked(self._source, budget), budget), on_unfinished)

@@ -8,7 +8,7 @@ from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
 from iterlog.errors import CorruptionError
-from iterlog.files.lines_of import CANCEL, WaitingLines
+from iterlog.files.lines_of import CANCEL, WaitingLines, say_nothing
 from iterlog.lines import MORE_KEY, MORE_WINDOW
 from iterlog.segments.limits import BeyondLimitsError
 
@@ -85,7 +85,9 @@ def split_blocks(chunks: Iterable[bytes], budget: Budget) -> Iterator[LineBlock]
         yield from _one_by_one(b"".join([*held, b"\n"]), offset - held_size, budget)
 
 
-def whole_blocks(blocks: Iterable[LineBlock], on_unfinished: Callable[[int, int], None]) -> Iterator[LineBlock]:
+def whole_blocks(
+    blocks: Iterable[LineBlock], on_unfinished: Callable[[int, int], None] = say_nothing
+) -> Iterator[LineBlock]:
     """Yield the lines of appends that came to their end: `iterlog.files.lines_of.whole_appends`, many at a time."""
     waiting = WaitingLines(on_unfinished)
     try:

@@ -56,7 +56,7 @@ def read_both_ways(path: Path, lines: list[bytes]) -> tuple[list[tuple[int, byte
     descriptor = os.open(path, os.O_RDONLY)
     try:
         end = os.fstat(descriptor).st_size
-        forward = list(lines_forward(descriptor, 0, end, lambda _stop, _count: None))
+        forward = list(lines_forward(descriptor, 0, end))
         return forward, list(lines_back(descriptor, end))[::-1], count_lines(descriptor, 0, end)
     finally:
         os.close(descriptor)

@@ -91,7 +91,7 @@ def test_a_segment_shows_the_lines_of_its_plain_file(
         assert unfinished == sealed_unfinished
         assert [stop - len(line) - 1 for stop, line in shown] == list(footer.offsets)
         for stop, _ in shown:
-            assert list(segment(sealed).lines(stop)) == list(lines_forward(descriptor, stop, end, lambda *_: None))
+            assert list(segment(sealed).lines(stop)) == list(lines_forward(descriptor, stop, end))
         # Backwards, a damaged line gives its neighbours the benefit of the doubt from either side.
         assert set(segment(sealed).lines_back()) <= set(lines_back(descriptor, end))
     finally:

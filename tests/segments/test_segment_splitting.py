@@ -63,11 +63,11 @@ def test_a_cut_may_be_anywhere() -> None:
     data = b"\n".join(
         [line_of(0), BATCH[0][:40] + b"\x18", line_of(1), *BATCH, line_of(2), *BATCH[:1], line_of(3), b""]
     )
-    expected = list(whole_appends(lines_of(data), lambda _offset, _count: None))
+    expected = list(whole_appends(lines_of(data)))
     assert len(expected) == 7
     for cut in range(len(data)):
         blocks = split_blocks([data[:cut], data[cut:]], Budget())
-        assert pairs_of(list(whole_blocks(blocks, lambda _offset, _count: None))) == expected
+        assert pairs_of(list(whole_blocks(blocks))) == expected
 
 
 @pytest.mark.parametrize("line", [b"{}", b'{"iteration":1,"code":null}'])
