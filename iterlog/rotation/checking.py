@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from iterlog.files.lockfile import WriterNote
-    from iterlog.rotation.layout import Listing
+    from iterlog.rotation.layout import Listing, Part
 
 
 class SetChecker:
@@ -44,8 +44,12 @@ class SetChecker:
             yield from zip(numbers, lines, strict=True)
 
     def unread_files(self) -> list[Fault]:
-        """Return which files are not read although they should be."""
-        return self._reader.of_one_listing(self._unread_files)
+        """Return which files are not read, wholly or at their end, although they should be."""
+        return self._reader.of_one_listing(lambda listing: [*_ill_named(listing), *self._held_back(listing)])
+
+    def held_back(self) -> list[Fault]:
+        """Return which files hold what no reader is shown, here or from another file: copies of the set lack it."""
+        return self._reader.of_one_listing(self._held_back)
 
     def unread_end(self) -> list[Fault]:
         """Return what stands behind the last whole append, or should stand there.
@@ -55,15 +59,22 @@ class SetChecker:
         note = read_note(os.path.join(self._directory, LOCK_NAME))
         return self._reader.of_one_listing(lambda listing: [*self._torn(listing), *self._lost(listing, note)])
 
-    def _unread_files(self, listing: Listing) -> list[Fault]:
-        found = dict.fromkeys(listing.broken, "is damaged; its lines are read from other files")
+    def _held_back(self, listing: Listing) -> list[Fault]:
+        found = []
         for part in listing.redundant:
             others = [other for other in listing.parts if other.holds_all_of(part)]
             if not any(self._reader.twins.stands_in(part, other) for other in others):
-                found[part] = "is not read, and its lines are not those that stand in its place"
-        return [
-            Fault(Position.of(part.end or 0), FaultKind.FILE, f"{part.name} {detail}") for part, detail in found.items()
-        ]
+                found.append(_of_file(part, "is not read, and its lines are not those that stand in its place"))
+        for part in listing.sealed:
+            found += [_of_file(part, f"holds what is not read: {detail}") for detail in self._behind_end(part)]
+        return found
+
+    def _behind_end(self, part: Part) -> list[str]:
+        """Return what stands behind the last whole append of a sealed file, which was in order when it was sealed."""
+        if part.codec is not None:
+            return []
+        with self._reader.opened(part) as descriptor:
+            return [detail for _, _, detail in unread_end(descriptor)]
 
     def _torn(self, listing: Listing) -> list[Fault]:
         part = listing.active
@@ -82,6 +93,19 @@ class SetChecker:
             detail = f"no file follows {listing.parts[-1].name}: the newest one was removed, or not copied"
             return [Fault(Position.of(listing.ends_at), FaultKind.MISSING, detail)]
         return []
+
+
+def _ill_named(listing: Listing) -> list[Fault]:
+    """Return which files are not, or hold less than, what their names say, and cost no line by that."""
+    broken = [_of_file(part, "is damaged; its lines are read from other files") for part in listing.broken]
+    return broken + [
+        _of_file(part, f"is named as if it held more than the lines up to {(part.end or 0) - 1:,}; rename it")
+        for part in listing.misnamed
+    ]
+
+
+def _of_file(part: Part, detail: str) -> Fault:
+    return Fault(Position.of(part.end or 0), FaultKind.FILE, f"{part.name} {detail}")
 
 
 def _ignored(*_told: object) -> None:

@@ -15,15 +15,23 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import itemgetter
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 LOCK_NAME = "lock"
 TORN_PREFIX = "torn-"
 
 _DIGITS = 12
+
+NUMBERS_END = 10**_DIGITS
+"""No file's name says a number from here on: a file that did would not be known as one of the set."""
+
 _PLAIN = re.compile(rf"(\d{{{_DIGITS}}})\.jsonl", re.ASCII)
 _SEALED = re.compile(rf"(\d{{{_DIGITS}}})-(\d{{{_DIGITS}}})\.jsonl\.(zst|gz)", re.ASCII)
 _TEMPORARY = re.compile(rf"\.\d{{{_DIGITS}}}-\d{{{_DIGITS}}}\.jsonl\.(zst|gz)(\.footer)?\.tmp", re.ASCII)
@@ -63,12 +71,14 @@ class Listing:
         redundant: Files whose lines stand in a part as well, left by who died between two steps.
         dead: Temporary files.
         broken: Damaged files in whose place whole ones with the same lines are parts; see `iterlog.rotation.twins`.
+        misnamed: Parts that hold fewer lines than their names say, and end here where their lines do.
     """
 
     parts: tuple[Part, ...]
     redundant: tuple[Part, ...]
     dead: tuple[str, ...]
     broken: tuple[Part, ...] = ()
+    misnamed: tuple[Part, ...] = ()
 
     @property
     def active(self) -> Part | None:
@@ -94,6 +104,15 @@ class Listing:
     def begins_at(self) -> int:
         """The number of the first line that is kept; more than 0 once older ones were removed."""
         return self.parts[0].first if self.parts else 0
+
+    def with_ends(self, ends: Mapping[str, int]) -> Listing:
+        """Choose anew among the same files, as if the names of some compressed ones said other ends.
+
+        One that ends where it begins is no part.
+        """
+        names = [part.name for part in (*self.parts, *self.redundant)]
+        chosen = listing_of([*names, *self.dead], ends)
+        return replace(chosen, misnamed=tuple(part for part in chosen.parts if part.name in ends))
 
     def holding(self, number: int) -> int | None:
         """Return the index of the part that holds a line, or will; None when it is in none."""
@@ -158,14 +177,29 @@ def read_listing(path: str) -> Listing:
     Raises:
         OSError: The directory cannot be read; FileNotFoundError when there is none.
     """
+    return listing_of(os.listdir(path))
+
+
+def listing_of(names: Iterable[str], ends: Mapping[str, int] = MappingProxyType({})) -> Listing:
+    """Choose the files that make the history among those of some names.
+
+    Args:
+        names: What the directory holds.
+        ends: Where some compressed files end, whatever their names say.
+    """
     plain: dict[int, str] = {}
     # Ordered by the first line; at the same line the widest compressed file first, the plain one last.
     candidates: list[tuple[int, int, str, str | None]] = []
     dead = []
-    for name in os.listdir(path):
+    without_lines: list[Part] = []
+    for name in names:
         if match := _SEALED.fullmatch(name):
-            first, last, suffix = match.groups()
-            candidates.append((int(first), -int(last) - 1, name, _CODEC_OF[suffix]))
+            first, named_end, codec = int(match[1]), int(match[2]) + 1, _CODEC_OF[match[3]]
+            end = ends[name] if name in ends else named_end  # noqa: SIM401 - a call per file, each time a set is listed
+            if end > first or name not in ends:
+                candidates.append((first, -end, name, codec))
+            else:
+                without_lines.append(Part(first, named_end, name, codec))
         elif match := _PLAIN.fullmatch(name):
             plain[int(match[1])] = name
         elif _TEMPORARY.fullmatch(name):
@@ -177,7 +211,8 @@ def read_listing(path: str) -> Listing:
     if active is not None and active < sealed_end:
         active = None  # it was removed by hand, and what is left was sealed
     candidates += [(first, 0 if first == active else -following[first], name, None) for first, name in plain.items()]
-    return _chosen(sorted(candidates, key=_PRECEDENCE), active, tuple(sorted(dead)))
+    chosen = _chosen(sorted(candidates, key=_PRECEDENCE), active, tuple(sorted(dead)))
+    return replace(chosen, redundant=tuple(sorted((*chosen.redundant, *without_lines)))) if without_lines else chosen
 
 
 _PRECEDENCE = itemgetter(0, 1, 2)

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from fault_files import numbers
+from fault_files import numbers, records
 from rotation_files import SIZE, entries, listing, names, open_set, write_set
 
 from iterlog import CorruptionError, FaultKind, Position
@@ -110,3 +110,27 @@ def test_a_reader_that_trusts_names_is_noticed(directory: Path, monkeypatch: pyt
     with open_set(directory) as history:
         assert numbers(history)[: 2 * SIZE] == [*range(SIZE)] * 2
         assert history.verify().ok
+
+
+@pytest.mark.parametrize("source", [0, 1])
+@pytest.mark.parametrize(("first", "last"), [(0, 99), (SIZE, 99), (SIZE - 1, 2 * SIZE + 1), (0, 2 * SIZE - 1)])
+def test_a_name_that_reaches_over_others_costs_no_other_file(
+    directory: Path, source: int, first: int, last: int
+) -> None:
+    """A file whose name says too much hides no other one, whatever is merged or appended; verify() tells of it."""
+    victim = directory / names(directory)[source]
+    own = range(source * SIZE, (source + 1) * SIZE)
+    others = [number for number in range(COUNT) if number not in own]
+    with open_set(directory, max_records=100) as running:
+        running.append(records([COUNT])[0])
+        victim.rename(directory / f"{first:012d}-{last:012d}{''.join(victim.suffixes)}")
+        expected = [*(own if first == own[0] else []), *others, COUNT]
+        for step in range(3):
+            with open_set(directory, max_records=100) as history:
+                found = entries(history)
+                assert [record.iteration for _, record in found] == sorted(expected)
+                assert [position[0] - 1 for position, _ in found[:COUNT]] == sorted(expected)[:COUNT]
+                assert history.verify().ok == (step > 0 and first == own[0])
+                list(history.compact())
+            expected.append(COUNT + 1 + step)
+            running.append(records([COUNT + 1 + step])[0])
