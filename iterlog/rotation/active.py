@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iterlog.errors import IterlogError
+from iterlog.errors import CorruptionError, IterlogError
 from iterlog.files.durable import CREATE_FLAGS, NEW_FILE_MODE, READ_FLAGS, WRITE_FLAGS, make_directories, sync_directory
 from iterlog.files.failures import translated
 from iterlog.files.lines_of import count_lines, lines_forward
@@ -24,7 +24,7 @@ from iterlog.lines import DamagedLineError, decode_line
 from iterlog.position import Position
 from iterlog.reader import logger
 from iterlog.reports import Dropped
-from iterlog.rotation.layout import LOCK_NAME, is_set, plain_name, read_listing, torn_prefix
+from iterlog.rotation.layout import LOCK_NAME, NUMBERS_END, is_set, plain_name, read_listing, torn_prefix
 from iterlog.rotation.loss import Loss, loss_of
 
 if TYPE_CHECKING:
@@ -213,6 +213,7 @@ class ActiveFile(LogFile):
         return time.time() - self._began_at >= limits.max_age.total_seconds()
 
     def _seal(self, group: SyncGroup) -> None:
+        self._check_number(self._first + self._lines)
         group.sync_all()
         self._turn = self._reserved = self._first + self._lines
         # The note first: who sees the new turn looks at the listing, whether or not the file is there yet.
@@ -249,6 +250,7 @@ class ActiveFile(LogFile):
         first = listing.ends_at
         if note is not None and (self._loss is not None or not listing.parts):
             first = note.reserved
+        self._check_number(first)
         if first != self._first or not self._seen:
             self._first, self._lines, self._counted, self._began_at = first, 0, 0, None
             self.path = os.path.join(self._set_directory, plain_name(first))
@@ -260,6 +262,16 @@ class ActiveFile(LogFile):
             # leave another note than the one that is there, or those who know that one would not look.
             super()._note(note.highest)
         self._seen = self._lock.note_bytes()
+
+    def _check_number(self, first: int) -> None:
+        """Refuse a file whose name would not be read, and everything in it with it."""
+        if first >= NUMBERS_END:
+            parts = read_listing(self._set_directory).parts
+            raise CorruptionError(
+                f"a file that begins at line {first:,} can have no name, and no history is that long: "
+                f"{parts[-1].name if parts else LOCK_NAME} says so; move it elsewhere, or give it back its name",
+                url=self.url,
+            )
 
     def _mark_loss(self, loss: Loss) -> None:
         """Tell of it, and leave an empty file where it was, so that a plain one before it ends where it does."""

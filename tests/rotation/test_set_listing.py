@@ -7,11 +7,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from fault_files import numbers, quick_directory
+from fault_files import numbers, quick_directory, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rotation_files import SIZE, entries, finish, listing, open_set, write_set
 
+from iterlog import CorruptionError
 from iterlog.rotation import layout
 from iterlog.rotation.layout import plain_name, read_listing, sealed_name, temporary_name
 
@@ -206,3 +207,26 @@ def test_a_part_that_counts_twice_is_noticed(directory: Path, monkeypatch: pytes
         monkeypatch.setattr(layout, "_chosen", all_of_them)
         with pytest.raises((AssertionError, IndexError)):
             check_state({sealed_name(0, 3, "zstd"), plain_name(0), plain_name(3)}, set())
+
+
+@pytest.mark.parametrize("name", ["000000000000-999999999999.jsonl.zst", "999999999999.jsonl"])
+def test_nothing_is_acknowledged_in_a_file_that_no_name_can_tell(directory: Path, name: str) -> None:
+    """Where a file's name leaves no number for the next one, what is appended is refused, or found again."""
+    write_set(directory, SIZE, compressed=True)
+    first = directory / sealed_name(0, SIZE, "zstd")
+    if "-" in name:
+        first.rename(directory / name)
+    else:
+        (directory / name).touch()
+    kept = list(range(SIZE))
+    for number in range(SIZE, SIZE + 3):
+        with open_set(directory, max_records=1) as history:
+            try:
+                history.append(records([number])[0])
+            except CorruptionError as error:
+                assert name in str(error)  # noqa: PT017 - may be raised or not
+            else:
+                kept.append(number)
+    with open_set(directory) as history:
+        assert numbers(history) == kept
+    assert not list(directory.glob("1000000000000*"))
