@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 from iterlog.backends.jsonl import JsonlHistory
 from iterlog.backends.rotating import RotatingHistory
-from iterlog.errors import ConflictError, UnsupportedOperationError
+from iterlog.errors import ConflictError, CorruptionError, UnsupportedOperationError
 from iterlog.files.durable import CREATE_FLAGS, READ_FLAGS, WRITE_FLAGS, copy_range, sync_directory
 from iterlog.files.keeperlock import KeeperLock
 from iterlog.files.lockfile import LockFile
 from iterlog.files.tail import put_file_in_order
+from iterlog.rotation.checking import SetChecker
 from iterlog.rotation.keeping import PATIENCE_S
 from iterlog.rotation.layout import LOCK_NAME, read_listing
 
@@ -164,6 +165,14 @@ class _RotatingSet(Removable):
     def _check(self) -> None:
         if not os.path.isdir(self._path):
             raise ConflictError("the set was removed or replaced meanwhile", url=self._history.url)
+        held_back = SetChecker(self._path, self._history.url).held_back()
+        if held_back:
+            raise CorruptionError(
+                f"{held_back[0].detail}, and was not copied; nothing was removed; look at it, move it elsewhere, "
+                "and start again",
+                url=self._history.url,
+                position=held_back[0].position,
+            )
 
 
 def removable(history: HistoryStore, path: str) -> Removable:

@@ -226,6 +226,30 @@ def test_an_unreadable_file_of_a_set_keeps_it_from_being_removed(source: Path, t
     assert victim.read_bytes() == data
 
 
+@pytest.mark.parametrize("keep_last", [None, 10])
+@pytest.mark.parametrize(("unread", "compress"), [("000000000015.jsonl", "inline"), ("000000000010.jsonl", "off")])
+def test_what_no_reader_is_shown_keeps_a_set_from_being_removed(
+    tmp_path: Path, unread: str, compress: str, keep_last: int | None
+) -> None:
+    """A file between others, or bytes behind a sealed file's end, were not copied: nothing is removed before."""
+    directory, victim = tmp_path / "set", tmp_path / "set" / unread
+    with iterlog.open_history(f"rotating://{directory}?max_records=10&compress={compress}") as history:
+        for i in range(35):
+            history.save(code="x", metrics={}, feedback="", iteration=i)
+    before = {path.name: path.read_bytes() for path in directory.glob("0*")}
+    with victim.open("ab") as file:
+        file.write(b'{"iteration":777,"code":"found nowhere else"}' + b"\n" * (unread not in before))
+    with pytest.raises(iterlog.CorruptionError, match=unread):
+        archive(directory, tmp_path / "archive", delete_source=True, keep_last=keep_last)
+    assert set(directory.glob("0*")) == {victim, *(directory / name for name in before)}
+    if unread in before:
+        victim.write_bytes(before[unread])
+    else:
+        victim.unlink()
+    assert archive(directory, tmp_path / "archive", delete_source=True, keep_last=keep_last).removed
+    assert len(lines_of(tmp_path / "archive")) == 35
+
+
 def test_a_dry_run_changes_nothing(source: Path, tmp_path: Path) -> None:
     """It tells how much would be copied, now and when a part is there already, and creates no file."""
     count = len(lines_of(source))
