@@ -21,6 +21,7 @@ _HOMES = {
     "SupportsClaim": "abilities",
     "SupportsFence": "abilities",
     "SupportsNumbering": "abilities",
+    "SupportsRequestCounts": "abilities",
     "SupportsRotation": "abilities",
     "SupportsSegments": "abilities",
     "SupportsSpool": "abilities",
@@ -46,6 +47,7 @@ _HOMES = {
     "START": "position",
     "OnDamage": "reader",
     "IterationRecord": "record",
+    "Requests": "remote.client",
     "open_history": "registry",
     "register_backend": "registry",
     "Dropped": "reports",
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from iterlog.abilities import SupportsClaim as SupportsClaim
     from iterlog.abilities import SupportsFence as SupportsFence
     from iterlog.abilities import SupportsNumbering as SupportsNumbering
+    from iterlog.abilities import SupportsRequestCounts as SupportsRequestCounts
     from iterlog.abilities import SupportsRotation as SupportsRotation
     from iterlog.abilities import SupportsSegments as SupportsSegments
     from iterlog.abilities import SupportsSpool as SupportsSpool
@@ -94,6 +97,7 @@ if TYPE_CHECKING:
     from iterlog.record import IterationRecord as IterationRecord
     from iterlog.registry import open_history as open_history
     from iterlog.registry import register_backend as register_backend
+    from iterlog.remote.client import Requests as Requests
     from iterlog.reports import Dropped as Dropped
     from iterlog.reports import Fault as Fault
     from iterlog.reports import FaultKind as FaultKind

@@ -1,6 +1,7 @@
 """What some stores can do beyond appending and reading, found by ``isinstance``.
 
-Numbering, claim, fence and spool are for loops that append and resume; segments and rotation for whole-history work.
+Numbering, claim, fence and spool are for loops that append and resume; segments and rotation for whole-history work;
+request counts for who pays for them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from iterlog.position import Durability, Position
+    from iterlog.remote.client import Requests
     from iterlog.reports import Kept
     from iterlog.segments.footer import SegmentFooter
     from iterlog.spool.status import SpoolStatus
@@ -20,6 +22,7 @@ __all__ = [
     "SupportsClaim",
     "SupportsFence",
     "SupportsNumbering",
+    "SupportsRequestCounts",
     "SupportsRotation",
     "SupportsSegments",
     "SupportsSpool",
@@ -62,6 +65,14 @@ class SupportsFence(ABC):
         Raises:
             ConflictError: Another handle took it over since this one did.
         """
+
+
+class SupportsRequestCounts(ABC):
+    """A store that is asked over a network, request by request, and counts them."""
+
+    @abstractmethod
+    def stats(self) -> Requests:
+        """Return what this handle asked of its store so far: requests, bytes, objects."""
 
 
 class SupportsSegments(ABC):

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from iterlog.abilities import SupportsFence, SupportsNumbering, SupportsSegments
+from iterlog.abilities import SupportsFence, SupportsNumbering, SupportsRequestCounts, SupportsSegments
 from iterlog.background import Background
 from iterlog.errors import ConfigError, CorruptionError, HistoryNotFoundError, IterlogError
 from iterlog.lines import holds_record
@@ -78,7 +78,7 @@ def _level(given: object) -> int:
     return number
 
 
-class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegments):
+class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegments, SupportsRequestCounts):
     """A history of objects in a bucket, each the lines of one append.
 
     A position is the number of commits before it and, within a commit of several lines, the number of lines.

@@ -129,19 +129,32 @@ def prune(url: str | None, dry_run: bool, form: Format, **limits: str | None) ->
 def compact(url: str | None, recompress: bool, dry_run: bool, form: Format, **options: str | None) -> None:
     """Merge the small sealed files of a rotating set, and give an index to those that have none.
 
-    Readers and running loops carry on meanwhile; no record's position changes.
+    In an object store: seal every thousand commits that no writer has sealed, and with collect=true in the URL remove
+    commits that were sealed a week ago. Readers and running loops carry on meanwhile; no record's position changes.
     """
     given = {name: text for name, text in options.items() if text is not None}
-    with _opened_set(url, given) as rotation:
-        _write(form, rotation.compact(recompress=recompress, dry_run=dry_run), "nothing to compact")
+    with _opened_with_segments(url, given) as history:
+        _write(form, history.compact(recompress=recompress, dry_run=dry_run), "nothing to compact")
 
 
 @contextlib.contextmanager
 def _opened_set(url: str | None, options: Mapping[str, Any] | None = None) -> Iterator[iterlog.SupportsRotation]:
     # An option that only sets know would be the wrong thing to complain of.
     known = issubclass(find_backend(iterlog.HistoryURL.parse(url)), iterlog.SupportsRotation)
-    with opened(url, create=False, **(options or {}) if known else {}) as history:
+    with _opened_with_segments(url, (options or {}) if known else {}) as history:
         if not isinstance(history, iterlog.SupportsRotation):
+            raise iterlog.UnsupportedOperationError(
+                "an object store seals by itself, and removes with collect=true only; 'iterlog compact' does both now",
+                url=str(iterlog.HistoryURL.parse(url)),
+            )
+        yield history
+
+
+@contextlib.contextmanager
+def _opened_with_segments(url: str | None, options: Mapping[str, Any]) -> Iterator[iterlog.SupportsSegments]:
+    known = issubclass(find_backend(iterlog.HistoryURL.parse(url)), iterlog.SupportsSegments)
+    with opened(url, create=False, **options if known else {}) as history:
+        if not isinstance(history, iterlog.SupportsSegments):
             raise iterlog.UnsupportedOperationError(
                 "this history is no rotating set; 'iterlog rotate' makes one of a plain file", url=history.url
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
@@ -121,13 +121,17 @@ def stats(url: str | None, form: Format) -> None:
                 _show_spool(out, spool.spool, form)
             raise
         status = spool.spool if spool is not None else None
+        requests = history.stats() if isinstance(history, iterlog.SupportsRequestCounts) else None
     size = _local_size(url)
     if form is Format.JSON:
-        out.data(json_line(_as_json(figures, size) | ({"spool": spool_fields(status)} if status else {})))
+        asked = {"requests": asdict(requests)} if requests else {}
+        out.data(json_line(_as_json(figures, size) | asked | ({"spool": spool_fields(status)} if status else {})))
         return
     if form is Format.TEXT:
         for label, text in _lines(figures, size):
             out.text(f"{label:{_LABEL_WIDTH}}  {text}")
+        if requests is not None:
+            out.text(f"{'requests':{_LABEL_WIDTH}}  {_shown(requests)}")
         if status is not None:
             _show_spool(out, status, form)
         if not figures.metrics:
@@ -166,6 +170,11 @@ def _lines(figures: Figures, size: int | None) -> Iterable[tuple[str, str]]:
     if size is not None:
         yield "bytes", f"{size}"
     yield "code", f"{len(figures.code_hashes)} different of {figures.with_code}"
+
+
+def _shown(requests: iterlog.Requests) -> str:
+    asked = f"{requests.lists} to list, {requests.gets} to read {requests.bytes_received} bytes"
+    return f"{asked}, for these figures"
 
 
 def _as_json(figures: Figures, size: int | None) -> dict[str, Any]:
