@@ -37,7 +37,7 @@ def test_commands_that_read_do_so(command: str, url: str) -> None:
 
 def test_an_appended_record_is_there(url: str) -> None:
     """``append`` stores, ``get`` finds."""
-    assert call("append", url, stdin='{"code": "x = 3", "metrics": {}, "feedback": ""}').exit_code == ExitCode.OK
+    assert call("append", "-", url, stdin='{"code": "x = 3", "metrics": {}, "feedback": ""}').exit_code == ExitCode.OK
     assert json.loads(call("get", "3", "--json", url).stdout)["code"] == "x = 3"
 
 
