@@ -28,6 +28,7 @@ from iterlog.backends.rotating import RotatingHistory
 from iterlog.lines import encode_body, finish_line
 from iterlog.rotation.layout import plain_name, sealed_name
 from iterlog.segments import frames
+from iterlog.segments.packing import Codec
 from iterlog.segments.sealing import seal_bytes
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def write_set(directory: Path, files: int) -> int:
     for first in range(0, files * LINES, LINES):
         plain = b"".join(_line(number, rng) for number in range(first, first + LINES))
         size += len(plain)
-        (directory / sealed_name(first, first + LINES, "zstd")).write_bytes(seal_bytes(plain)[0])
+        (directory / sealed_name(first, first + LINES, Codec.ZSTD)).write_bytes(seal_bytes(plain)[0])
     (directory / plain_name(files * LINES)).touch()
     return size
 

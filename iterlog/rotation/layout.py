@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+from iterlog.segments.packing import Codec
+
 LOCK_NAME = "lock"
 TORN_PREFIX = "torn-"
 
@@ -33,10 +35,10 @@ NUMBERS_END = 10**_DIGITS
 """No file's name says a number from here on: a file that did would not be known as one of the set."""
 
 _PLAIN = re.compile(rf"(\d{{{_DIGITS}}})\.jsonl", re.ASCII)
-_SEALED = re.compile(rf"(\d{{{_DIGITS}}})-(\d{{{_DIGITS}}})\.jsonl\.(zst|gz)", re.ASCII)
-_TEMPORARY = re.compile(rf"\.\d{{{_DIGITS}}}-\d{{{_DIGITS}}}\.jsonl\.(zst|gz)(\.footer)?\.tmp", re.ASCII)
-_CODEC_OF = {"zst": "zstd", "gz": "gzip"}
-_SUFFIX_OF = {codec: suffix for suffix, codec in _CODEC_OF.items()}
+_CODEC_OF = {codec.suffix: codec for codec in Codec}
+_SUFFIX = "|".join(map(re.escape, _CODEC_OF))
+_SEALED = re.compile(rf"(\d{{{_DIGITS}}})-(\d{{{_DIGITS}}})\.jsonl({_SUFFIX})", re.ASCII)
+_TEMPORARY = re.compile(rf"\.\d{{{_DIGITS}}}-\d{{{_DIGITS}}}\.jsonl({_SUFFIX})\.tmp", re.ASCII)
 
 
 _FIRST = itemgetter(0)
@@ -49,13 +51,13 @@ class Part(NamedTuple):
         first: The number of its first line.
         end: The number behind its last line; None for the active file, whose end is not in any name.
         name: Its file name.
-        codec: ``zstd`` or ``gzip``; None when it is plain.
+        codec: How it is compressed; None when it is plain.
     """
 
     first: int
     end: int | None
     name: str
-    codec: str | None = None
+    codec: Codec | None = None
 
     def holds_all_of(self, other: Part) -> bool:
         """Whether every line of another sealed file has its number in this sealed one, too."""
@@ -139,9 +141,9 @@ def plain_name(first: int) -> str:
     return f"{first:0{_DIGITS}d}.jsonl"
 
 
-def sealed_name(first: int, end: int, codec: str) -> str:
+def sealed_name(first: int, end: int, codec: Codec) -> str:
     """Return the name of a compressed file with the lines from ``first`` up to, and without, ``end``."""
-    return f"{first:0{_DIGITS}d}-{end - 1:0{_DIGITS}d}.jsonl.{_SUFFIX_OF[codec]}"
+    return f"{first:0{_DIGITS}d}-{end - 1:0{_DIGITS}d}.jsonl{codec.suffix}"
 
 
 def temporary_name(name: str) -> str:
@@ -189,7 +191,7 @@ def listing_of(names: Iterable[str], ends: Mapping[str, int] = MappingProxyType(
     """
     plain: dict[int, str] = {}
     # Ordered by the first line; at the same line the widest compressed file first, the plain one last.
-    candidates: list[tuple[int, int, str, str | None]] = []
+    candidates: list[tuple[int, int, str, Codec | None]] = []
     dead = []
     without_lines: list[Part] = []
     for name in names:
@@ -218,7 +220,7 @@ def listing_of(names: Iterable[str], ends: Mapping[str, int] = MappingProxyType(
 _PRECEDENCE = itemgetter(0, 1, 2)
 
 
-def _chosen(candidates: list[tuple[int, int, str, str | None]], active: int | None, dead: tuple[str, ...]) -> Listing:
+def _chosen(candidates: list[tuple[int, int, str, Codec | None]], active: int | None, dead: tuple[str, ...]) -> Listing:
     """Walk along the numbers; where a line stands in several files, the widest compressed one counts.
 
     A compressed file gets its name only once it was verified, so it may stand for the plain ones it was made of.

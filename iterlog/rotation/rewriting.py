@@ -46,7 +46,7 @@ class Rewriter:
 
     def name_for(self, parts: Sequence[Part]) -> str:
         """Return the name of the file that neighbours become."""
-        return sealed_name(parts[0].first, parts[-1].end or 0, self._codec.value)
+        return sealed_name(parts[0].first, parts[-1].end or 0, self._codec)
 
     def rewrite(self, parts: Sequence[Part]) -> Kept | None:
         """Make one compressed file of neighbours; None when they stay as they are, which is logged."""

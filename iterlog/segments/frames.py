@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import zstandard
 
-    from iterlog.segments.packing import Compressor, PartReader
+    from iterlog.segments.packing import Compressor, Decompressor
     from iterlog.segments.source import Cursor
 
 SUFFIX = ".zst"
@@ -71,7 +71,7 @@ def compressor(level: int | None, size: int) -> Compressor:
     return zstandard.ZstdCompressor(compression_params=parameters).compressobj(size=size)
 
 
-def reader() -> PartReader:
+def decompressor() -> Decompressor:
     """Return what reads the frames of one file, one after the other.
 
     It raises CorruptionError where a frame is damaged or cut short, BeyondLimitsError where one asks for too much
@@ -79,21 +79,21 @@ def reader() -> PartReader:
     """
     import zstandard  # noqa: PLC0415
 
-    decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)  # 16 µs, and the frames may be tiny
+    zstd = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)  # 16 µs, and the frames may be tiny
 
     def read_part(cursor: Cursor) -> Iterator[tuple[int, bytes]]:
-        return _read_frame(cursor, decompressor) if cursor.peek(4) == _FRAME else _skip_frame(cursor)
+        return _read_frame(cursor, zstd) if cursor.peek(4) == _FRAME else _skip_frame(cursor)
 
     return read_part
 
 
-def _read_frame(cursor: Cursor, decompressor: zstandard.ZstdDecompressor) -> Iterator[tuple[int, bytes]]:
+def _read_frame(cursor: Cursor, zstd: zstandard.ZstdDecompressor) -> Iterator[tuple[int, bytes]]:
     import zstandard  # noqa: PLC0415
 
     header = cursor.peek(_LONGEST_HEADER)
     _check_header(header)
     to_block = zstandard.frame_header_size(header)  # from the cursor to where the next block begins
-    decoder = decompressor.decompressobj()
+    decoder = zstd.decompressobj()
     while not decoder.eof:
         piece, to_block = _whole_blocks(cursor.peek(_PIECE), to_block)
         if not piece:

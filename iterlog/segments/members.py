@@ -17,7 +17,7 @@ from iterlog.errors import ConfigError, CorruptionError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iterlog.segments.packing import Compressor, PartReader
+    from iterlog.segments.packing import Compressor, Decompressor
     from iterlog.segments.source import Cursor
 
 SUFFIX = ".gz"
@@ -65,7 +65,7 @@ def compressor(level: int | None, size: int) -> Compressor:  # noqa: ARG001 - zs
     return zlib.compressobj(level, zlib.DEFLATED, _GZIP_FORMAT)
 
 
-def reader() -> PartReader:
+def decompressor() -> Decompressor:
     """Return what reads the members of one file, one after the other.
 
     It raises CorruptionError where a member is damaged or cut short.

@@ -38,8 +38,8 @@ class Compressor(Protocol):
         """Return the rest."""
 
 
-class PartReader(Protocol):
-    """Reads one part after the other."""
+class Decompressor(Protocol):
+    """Turns the frames or members of one file, its parts, into plain bytes again, one after the other."""
 
     def __call__(self, cursor: Cursor, /) -> Iterator[tuple[int, bytes]]:
         """Go on behind the part the cursor stands before; yield how much was read each time, and what it gave."""
@@ -55,7 +55,7 @@ class Packing(Protocol):
     def compressor(self, level: int | None, size: int) -> Compressor:
         """Return what makes one part."""
 
-    def reader(self) -> PartReader:
+    def decompressor(self) -> Decompressor:
         """Return what reads the parts of one file."""
 
     def wrap_footer(self, payload: bytes) -> bytes:
@@ -99,12 +99,12 @@ def unpacked(source: Source, budget: Budget) -> Iterator[bytes]:
             packing = next((found for found in PACKINGS if head.startswith(found.MAGICS)), None)
             if packing is None:
                 raise CorruptionError("the bytes are neither zstd nor gzip")
-            read_part = packing.reader()
+            decompressor = packing.decompressor()
         if not head.startswith(packing.MAGICS):
             raise CorruptionError(f"garbage follows from byte {cursor.offset:,} on{_readable(budget)}")
         start, plain_before = cursor.offset, budget.plain
         try:
-            for read, plain in read_part(cursor):
+            for read, plain in decompressor(cursor):
                 budget.spend(read, len(plain))
                 if plain:
                     yield plain

@@ -14,6 +14,7 @@ from iterlog.backends.rotating import RotatingHistory
 from iterlog.copying.proof import Proof
 from iterlog.jobs.archive import archive
 from iterlog.rotation.layout import read_listing
+from iterlog.segments.packing import Codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +46,7 @@ def test_a_plain_path_becomes_a_compressed_set(source: Path, tmp_path: Path) -> 
     """A destination that is no JSONL file is sealed and compressed with the codec asked for."""
     archive(source, tmp_path / "archive", codec="gzip", level=9)
     listing = read_listing(str(tmp_path / "archive"))
-    assert [part.codec for part in listing.parts] == ["gzip", None]
+    assert [part.codec for part in listing.parts] == [Codec.GZIP, None]
     assert not (tmp_path / "archive" / listing.parts[1].name).stat().st_size
 
 

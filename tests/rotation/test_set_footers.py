@@ -12,6 +12,7 @@ from rotation_files import SIZE, entries, names, open_set, write_set
 from iterlog.rotation import parts
 from iterlog.rotation.layout import plain_name, sealed_name
 from iterlog.segments.footer import read_footer
+from iterlog.segments.packing import Codec
 from iterlog.segments.source import BytesSource
 
 if TYPE_CHECKING:
@@ -70,10 +71,11 @@ def test_damaged_columns_cost_time_only(tmp_path: Path, codec: str, footers_read
 @CODECS
 def test_a_set_of_old_files_is_a_set(tmp_path: Path, codec: str) -> None:
     """Files of the first version, whose footers have no heads, count, are searched, and go on."""
-    suffix = {"zstd": "zst", "gzip": "gz"}[codec]
     directory = tmp_path / "set"
     directory.mkdir()
-    (directory / sealed_name(0, 45, codec)).write_bytes((OLD / f"format-1.jsonl.{suffix}").read_bytes())
+    (directory / sealed_name(0, 45, Codec(codec))).write_bytes(
+        (OLD / f"format-1.jsonl{Codec(codec).suffix}").read_bytes()
+    )
     (directory / plain_name(45)).touch()
     with open_set(directory) as history:
         assert len(history) == 44

@@ -15,6 +15,7 @@ from iterlog import ConflictError
 from iterlog.files.keeperlock import KeeperLock
 from iterlog.rotation import keeping
 from iterlog.rotation.rewriting import Rewriter
+from iterlog.segments.packing import Codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -114,7 +115,7 @@ def test_an_append_does_not_wait_and_the_next_one_catches_up(directory: Path, ot
         assert len(listing(directory).sealed) == 7
         other.release()
         history.append(record(7 * SIZE + 1))
-        assert [part.codec for part in listing(directory).sealed] == ["zstd", "zstd"]
+        assert [part.codec for part in listing(directory).sealed] == [Codec.ZSTD, Codec.ZSTD]
 
 
 def test_the_background_waits_for_another_keeper(directory: Path, other: KeeperLock) -> None:

@@ -15,6 +15,7 @@ from rotation_files import SIZE, entries, finish, listing, open_set, write_set
 from iterlog import CorruptionError
 from iterlog.rotation import layout
 from iterlog.rotation.layout import plain_name, read_listing, sealed_name, temporary_name
+from iterlog.segments.packing import Codec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,17 +54,22 @@ def touch(directory: Path, *names: str) -> None:
         ([], [], []),
         ([plain_name(0)], [(0, None)], []),
         ([plain_name(0), plain_name(3)], [(0, 3), (3, None)], []),
-        ([sealed_name(0, 3, "zstd"), plain_name(3)], [(0, 3), (3, None)], []),
-        ([sealed_name(0, 3, "gzip"), plain_name(0), plain_name(3)], [(0, 3), (3, None)], [plain_name(0)]),
-        ([sealed_name(0, 3, "zstd"), plain_name(0)], [(0, 3)], [plain_name(0)]),
+        ([sealed_name(0, 3, Codec.ZSTD), plain_name(3)], [(0, 3), (3, None)], []),
+        ([sealed_name(0, 3, Codec.GZIP), plain_name(0), plain_name(3)], [(0, 3), (3, None)], [plain_name(0)]),
+        ([sealed_name(0, 3, Codec.ZSTD), plain_name(0)], [(0, 3)], [plain_name(0)]),
         (
-            [sealed_name(0, 6, "zstd"), sealed_name(0, 3, "zstd"), sealed_name(3, 6, "zstd"), plain_name(6)],
+            [
+                sealed_name(0, 6, Codec.ZSTD),
+                sealed_name(0, 3, Codec.ZSTD),
+                sealed_name(3, 6, Codec.ZSTD),
+                plain_name(6),
+            ],
             [(0, 6), (6, None)],
-            [sealed_name(0, 3, "zstd"), sealed_name(3, 6, "zstd")],
+            [sealed_name(0, 3, Codec.ZSTD), sealed_name(3, 6, Codec.ZSTD)],
         ),
-        ([sealed_name(3, 6, "zstd"), plain_name(6)], [(3, 6), (6, None)], []),
-        ([sealed_name(0, 3, "zstd"), plain_name(6)], [(0, 3), (6, None)], []),
-        ([plain_name(0), sealed_name(3, 6, "zstd")], [(0, 3), (3, 6)], []),
+        ([sealed_name(3, 6, Codec.ZSTD), plain_name(6)], [(3, 6), (6, None)], []),
+        ([sealed_name(0, 3, Codec.ZSTD), plain_name(6)], [(0, 3), (6, None)], []),
+        ([plain_name(0), sealed_name(3, 6, Codec.ZSTD)], [(0, 3), (3, 6)], []),
     ],
 )
 def test_listing_by_example(
@@ -121,9 +127,9 @@ def states(draw: st.DrawFn) -> tuple[set[str], set[str]]:
     while index < count:
         width = draw(st.integers(1, count - index))
         first, end = index * SIZE, (index + width) * SIZE
-        finest = {draw(st.sampled_from([plain_name(i * SIZE), sealed_name(i * SIZE, (i + 1) * SIZE, "zstd")]))
+        finest = {draw(st.sampled_from([plain_name(i * SIZE), sealed_name(i * SIZE, (i + 1) * SIZE, Codec.ZSTD)]))
                   for i in range(index, index + width)}  # fmt: skip
-        merged = sealed_name(first, end, "zstd")
+        merged = sealed_name(first, end, Codec.ZSTD)
         step = draw(st.sampled_from(["none", "temporary", "renamed"]))
         if step == "renamed":
             present |= {merged, *draw(st.sets(st.sampled_from(sorted(finest))))}
@@ -182,7 +188,7 @@ def test_every_state_reads_as_the_same_history_and_is_finished(data: st.DataObje
         for path in data.draw(st.sets(st.sampled_from(others)), label="left"):
             if path.name not in present and path.name != active:
                 shutil.copy(path, work)
-        touch(work, temporary_name(sealed_name(0, SIZE, "gzip")))
+        touch(work, temporary_name(sealed_name(0, SIZE, Codec.GZIP)))
         assert finish(work) == list(range(4 * SIZE + 1))
 
 
@@ -206,14 +212,14 @@ def test_a_part_that_counts_twice_is_noticed(directory: Path, monkeypatch: pytes
 
         monkeypatch.setattr(layout, "_chosen", all_of_them)
         with pytest.raises((AssertionError, IndexError)):
-            check_state({sealed_name(0, 3, "zstd"), plain_name(0), plain_name(3)}, set())
+            check_state({sealed_name(0, 3, Codec.ZSTD), plain_name(0), plain_name(3)}, set())
 
 
 @pytest.mark.parametrize("name", ["000000000000-999999999999.jsonl.zst", "999999999999.jsonl"])
 def test_nothing_is_acknowledged_in_a_file_that_no_name_can_tell(directory: Path, name: str) -> None:
     """Where a file's name leaves no number for the next one, what is appended is refused, or found again."""
     write_set(directory, SIZE, compressed=True)
-    first = directory / sealed_name(0, SIZE, "zstd")
+    first = directory / sealed_name(0, SIZE, Codec.ZSTD)
     if "-" in name:
         first.rename(directory / name)
     else:
