@@ -6,24 +6,22 @@ it, which may still run somewhere. What the objects are called and why each step
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import os
 import re
 import threading
-import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from iterlog.abilities import SupportsFence, SupportsNumbering, SupportsRequestCounts, SupportsSegments
 from iterlog.background import Background
-from iterlog.errors import ConfigError, CorruptionError, HistoryNotFoundError, IterlogError
+from iterlog.errors import ConfigError, CorruptionError, HistoryNotFoundError
 from iterlog.lines import holds_record
 from iterlog.options import Option, boolean, count, duration
 from iterlog.position import Durability, Position
 from iterlog.reader import COMMON_OPTIONS, OnDamage, logger
 from iterlog.remote.batching import Batch
 from iterlog.remote.committing import Committer, answered
+from iterlog.remote.endings import watch
 from iterlog.remote.filesystem import FilesystemClient
 from iterlog.remote.kinds import check_protocol
 from iterlog.remote.layout import BUCKET
@@ -141,8 +139,7 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
             self._batch = Batch(self._commit, self._number_behind, batch_records or BUCKET, interval_s)
         self._background = Background(self._keep)
         self._look = threading.local()
-        self._pid = os.getpid()
-        _open.add(self)
+        watch(self)
         if not self._create and self._answered(lambda: newest_number(self._client)) < 0:
             self._close()
             raise HistoryNotFoundError("there is no history at this place", url=self.url)
@@ -305,7 +302,13 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
     def _answered(self, ask: Callable[[], Any]) -> Any:
         return answered(ask, self.url)
 
-    def _forget(self) -> None:
+    def commit_waiting(self) -> None:
+        """Commit what waits in a batch, unless the handle is closed."""
+        if not self._closed:
+            self._flush()
+
+    def forget_parent(self) -> None:
+        """Start anew in a forked child."""
         self._client.counter.forget_lock()
         self._committer.forget()
         if self._batch is not None:
@@ -336,25 +339,3 @@ def _lines_of(commit: Commit) -> Iterator[tuple[Position, bytes]]:
     last = len(commit.lines)
     for i, line in enumerate(commit.lines, 1):
         yield Position.of(commit.number + 1) if i == last else Position.of(commit.number, i), line
-
-
-_open: weakref.WeakSet[RemoteHistory] = weakref.WeakSet()
-
-
-def _forget_parents() -> None:
-    for history in list(_open):
-        history._forget()  # noqa: SLF001 - one module
-
-
-def _close_all() -> None:
-    """Commit what waits in batches when the interpreter ends."""
-    for history in list(_open):
-        try:
-            history.close()
-        except IterlogError as error:
-            logger.warning("%s: not all could be committed at the end: %s", history.url, error)
-
-
-atexit.register(_close_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parents)
