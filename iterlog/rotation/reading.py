@@ -59,15 +59,12 @@ class SetReader(PartReader):
 
     def listing(self) -> Listing:
         """List the directory, whole files in the place of damaged ones; empty when there is none."""
-        vanished: OSError = FileNotFoundError()
-        for _ in range(_MOST_VANISHED):
+        vanished = 0
+        while True:
             try:
                 return self.twins.chosen(self._settled())
-            except FileNotFoundError as error:
-                vanished = error
             except OSError as error:
-                raise translated(error, self.url) from error
-        raise translated(vanished, self.url) from vanished
+                vanished = self._one_more(vanished, error)
 
     def _settled(self) -> Listing:
         """List the directory until nothing seems to be missing.
@@ -114,14 +111,10 @@ class SetReader(PartReader):
                 for numbers, lines in self.part_blocks(part, number):
                     number = numbers[-1]
                     yield numbers, lines
-            except FileNotFoundError as error:
-                vanished += 1
-                if vanished > _MOST_VANISHED:
-                    raise translated(error, self.url) from error
+            except OSError as error:
+                vanished = self._one_more(vanished, error)
                 listing, is_fresh = self.listing(), True
                 continue
-            except OSError as error:
-                raise translated(error, self.url) from error
             if part.end is None:
                 return
             number, vanished, is_fresh = part.end, 0, False
@@ -141,30 +134,23 @@ class SetReader(PartReader):
                 for number, line in self.part_backward(part):
                     if before is None or number < before:
                         yield number, line
-            except FileNotFoundError as error:
-                vanished += 1
-                if vanished > _MOST_VANISHED:
-                    raise translated(error, self.url) from error
+            except OSError as error:
+                vanished = self._one_more(vanished, error)
                 listing = self.listing()
                 continue
-            except OSError as error:
-                raise translated(error, self.url) from error
             before, vanished = part.first + 1, 0
 
     def with_iteration(self, iteration: int) -> Iterator[tuple[int, bytes]]:
         """Yield, newest first, the lines that may hold a record with a number, mostly by the footers alone."""
-        vanished: OSError = FileNotFoundError()
-        for _ in range(_MOST_VANISHED):
+        vanished = 0
+        while True:
             try:
                 for part in reversed(self.listing().parts):
                     yield from self._in_part(part, iteration)
-            except FileNotFoundError as error:
-                vanished = error
             except OSError as error:
-                raise translated(error, self.url) from error
+                vanished = self._one_more(vanished, error)
             else:
                 return
-        raise translated(vanished, self.url) from vanished
 
     def _in_part(self, part: Part, iteration: int) -> Iterator[tuple[int, bytes]]:
         if self._spans.cannot_hold(part.name, iteration):
@@ -230,14 +216,10 @@ class SetReader(PartReader):
         while True:
             try:
                 found = self._footer_behind(number, listing)
-            except FileNotFoundError as error:
-                vanished += 1
-                if vanished > _MOST_VANISHED:
-                    raise translated(error, self.url) from error
+            except OSError as error:
+                vanished = self._one_more(vanished, error)
                 listing, is_fresh = self.listing(), True
                 continue
-            except OSError as error:
-                raise translated(error, self.url) from error
             if found is not None:
                 first, number, footer = found
                 vanished, is_fresh = 0, False
@@ -259,15 +241,22 @@ class SetReader(PartReader):
 
     def of_one_listing(self, work: Callable[[Listing], _T]) -> _T:
         """Do some work on the files of a listing, again from the start when one of them is gone meanwhile."""
-        vanished: OSError = FileNotFoundError()
-        for _ in range(_MOST_VANISHED):
+        vanished = 0
+        while True:
             try:
                 return work(self.listing())
-            except FileNotFoundError as error:
-                vanished = error
             except OSError as error:
-                raise translated(error, self.url) from error
-        raise translated(vanished, self.url) from vanished
+                vanished = self._one_more(vanished, error)
+
+    def _one_more(self, vanished: int, error: OSError) -> int:
+        """Return how many names in a row were gone when they were opened, this one included.
+
+        Raises:
+            UnavailableError: Something else failed, or there were too many.
+        """
+        if not isinstance(error, FileNotFoundError) or vanished >= _MOST_VANISHED:
+            raise translated(error, self.url) from error
+        return vanished + 1
 
     # which file
 

@@ -13,8 +13,12 @@ from fault_shim import fault, shimmed
 from rotation_files import SIZE, entries, listing, names, open_set, write_set
 
 from iterlog import UnavailableError, WriteUncertainError
+from iterlog.rotation import reading
+from iterlog.rotation.parts import PartReader
+from iterlog.rotation.twins import Twins
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from iterlog.backends.rotating import RotatingHistory
@@ -163,3 +167,37 @@ def test_another_process_flushed_what_a_seal_makes_durable(tmp_path: Path) -> No
         with pytest.raises(WriteUncertainError):
             history.close()
         assert os.listdir(directory).count("000000000002.jsonl") == 0  # noqa: PTH208 - a count of one name
+
+
+READS: dict[str, Callable[[RotatingHistory], object]] = {
+    "forward": list,
+    "backward": lambda history: list(reversed(history)),
+    "get": lambda history: history.get(1),
+    "len": len,
+    "footers": lambda history: list(history.footers()),
+    "listing": lambda history: history.begins_at,
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_files_that_are_listed_and_never_there_end_the_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    """A name that goes is looked for again, but not for ever: the storage is what is wrong then."""
+    write_set(tmp_path / "set", 2 * SIZE + 1, compressed=True)
+
+    looks = []
+
+    def gone(_self: object, _what: object) -> None:
+        looks.append(1)
+        assert len(looks) < 100
+        raise FileNotFoundError(errno.ENOENT, "gone")
+
+    monkeypatch.setattr(reading, "_MOST_VANISHED", 3)
+    with open_set(tmp_path / "set") as history:
+        if read == "listing":
+            monkeypatch.setattr(Twins, "chosen", gone)
+        else:
+            monkeypatch.setattr(PartReader, "opened", gone)
+        with pytest.raises(UnavailableError):
+            READS[read](history)
