@@ -19,8 +19,9 @@ from iterlog.lines import holds_record
 from iterlog.options import Option, boolean, count, duration
 from iterlog.position import Durability, Position
 from iterlog.reader import COMMON_OPTIONS, OnDamage, logger
+from iterlog.remote.answers import answered
 from iterlog.remote.batching import Batch
-from iterlog.remote.committing import Committer, answered
+from iterlog.remote.committing import Committer
 from iterlog.remote.endings import watch
 from iterlog.remote.filesystem import FilesystemClient
 from iterlog.remote.kinds import check_protocol

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, TypeVar
 from iterlog.errors import (
     ConflictError,
     CorruptionError,
+    IterlogError,
     RecordError,
     UnavailableError,
     UnsupportedOperationError,
     WriteUncertainError,
 )
+from iterlog.remote.answers import answered
 from iterlog.remote.client import (
     MAX_OBJECT,
     MissingObjectError,
@@ -150,7 +152,7 @@ class Committer:
             number, known_at, sent_at = tail.number + 1, tail.known_at, now()
             stored = self._create(number, body)
             if stored is None:
-                if now() - known_at > _ASLEEP_S and not self._stands(number, body):
+                if now() - known_at > _ASLEEP_S and not self._surely_stands(number, body):
                     tail = self._look()
                     continue
                 return self._advance(tail, number, body, sent_at)
@@ -216,6 +218,20 @@ class Committer:
             f"another loop took this history over ({by}); nothing was written; resume() in a new handle to go on"
         )
         raise ConflictError(self._end, url=self._url)
+
+    def _surely_stands(self, number: int, body: bytes) -> bool:
+        """Return what `_stands` does; it was created, so no failure to find out means that nothing was written."""
+        began, pause = time.monotonic(), _FIRST_PAUSE_S
+        while True:
+            try:
+                return self._stands(number, body)
+            except ConflictError:
+                raise
+            except IterlogError as error:
+                if time.monotonic() - began > self._deadline_s:
+                    raise self._uncertain(number) from error
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def _stands(self, number: int, body: bytes) -> bool:
         """Whether a commit made after a long pause counts: not when its bucket was collected before."""
@@ -330,20 +346,3 @@ class Committer:
 
     def _asked(self, ask: Callable[[], _T]) -> _T:
         return answered(ask, self._url)
-
-
-def answered(ask: Callable[[], _T], url: str) -> _T:
-    """Return what a store answers; its failures as errors of our own.
-
-    Raises:
-        UnavailableError: It gave no usable answer; caused by MissingObjectError when there is no such object.
-        IterlogError: What it refused with.
-    """
-    try:
-        return ask()
-    except RefusedError as error:
-        raise error.error from error
-    except UndecidedError as error:
-        raise UnavailableError(f"{error}; nothing was written, and the same call may be made again", url=url) from error
-    except MissingObjectError as error:
-        raise UnavailableError("an object that was listed is gone; read again", url=url) from error

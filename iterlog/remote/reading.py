@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from iterlog.errors import CorruptionError, UnavailableError
 from iterlog.position import Position
+from iterlog.remote.answers import answered
 from iterlog.remote.client import MissingObjectError
 from iterlog.remote.commits import Commit, commits_of, parse_commit
-from iterlog.remote.committing import answered
 from iterlog.remote.layout import (
     BUCKET,
     LOG,

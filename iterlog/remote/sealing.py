@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from iterlog.errors import CorruptionError, UnsupportedOperationError
 from iterlog.reader import logger
+from iterlog.remote.answers import answered
 from iterlog.remote.client import MAX_OBJECT, ObjectExistsError
 from iterlog.remote.commits import is_divisible
-from iterlog.remote.committing import answered
 from iterlog.remote.layout import BUCKET, SEGMENTS, boundary_key, commit_key, segment_in, segment_key
 from iterlog.reports import Kept
 from iterlog.segments.sealing import seal, verify_sealed

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from scripted_store import Clock, ScriptedStore
 
-from iterlog import ConflictError, IterationRecord
+from iterlog import ConflictError, IterationRecord, UnavailableError, WriteUncertainError
 from iterlog.lines import encode_body, finish_line
 from iterlog.remote import committing, layout
+from iterlog.remote.client import Entry, UndecidedError
 from iterlog.remote.commits import Commit, parse_commit
 from iterlog.remote.committing import Committer
-from iterlog.remote.layout import boundary_key, commit_key
+from iterlog.remote.layout import BOUNDARIES, boundary_key, commit_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +42,7 @@ class History(ScriptedStore):
     def __init__(self) -> None:
         super().__init__()
         self.sealed: dict[str, bytes] = {}
+        self.busy = 0
         self.before_answer: Callable[[], None] | None = None
 
     def create(self, key: str, data: bytes) -> None:
@@ -51,6 +53,13 @@ class History(ScriptedStore):
             event, self.before_answer = self.before_answer, None
             if event is not None:
                 event()
+
+    def entries(self, folder: str) -> list[Entry]:
+        """Return what stands in a folder, unless the store is busy."""
+        if folder == BOUNDARIES and self.busy:
+            self.busy -= 1
+            raise UndecidedError("busy")
+        return super().entries(folder)
 
     def go_on(self, *, takes_over: bool = False, appends: int = 12) -> None:
         """Let another handle append until some buckets are full."""
@@ -195,6 +204,43 @@ def test_a_careless_sleeper_is_caught(kind: type[Committer], sleep: Callable[[ty
     """Each of these loses a record, or stores it twice."""
     with pytest.raises(AssertionError):
         sleep(kind)
+
+
+@pytest.mark.parametrize("collected", [False, True])
+@pytest.mark.parametrize("busy", [3, 1000])
+def test_a_sleeper_that_cannot_find_out_does_not_say_that_nothing_was_written(
+    collected: bool, busy: int, clock: Clock
+) -> None:
+    """Its commit was made: it asks again what became of it, and past the deadline nobody knows."""
+    store = History()
+    handle = sleeper(store)
+    if collected:
+        store.go_on()
+        store.collect()
+    clock.sleep(10 * DAY_S)
+    store.busy = busy
+    if busy == 1000:
+        with pytest.raises(WriteUncertainError):
+            handle.append(lambda number: [line(number, "late")])
+    else:
+        handle.append(lambda number: [line(number, "late")])
+        assert store.texts() == ["early"] * 2 + ["other"] * 12 * collected + ["late"]
+
+
+def test_a_sleeper_that_says_so_is_caught(clock: Clock) -> None:
+    """Its caller tries again, and the record is there twice."""
+
+    class Hasty(Committer):
+        def _surely_stands(self, number: int, body: bytes) -> bool:
+            return self._stands(number, body)
+
+    store = History()
+    handle = sleeper(store, kind=Hasty)
+    clock.sleep(10 * DAY_S)
+    store.busy = 1
+    with pytest.raises(UnavailableError):
+        handle.append(lambda number: [line(number, "late")])
+    assert store.texts() == ["early"] * 2 + ["late"]
 
 
 @pytest.mark.parametrize("collected", [False, True])
