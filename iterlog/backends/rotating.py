@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from iterlog.url import HistoryURL
 
 
+_HIGHEST_LEVEL = 22
 _HIGHEST_GZIP_LEVEL = 9
 
 
@@ -58,10 +59,10 @@ class Compress(enum.Enum):
 
 
 def _level(given: object) -> int:
-    number = int(given) if isinstance(given, str) and given.lstrip("-").isdigit() else given
-    if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= 22:  # noqa: PLR2004 - zstd's range
-        return number
-    raise ValueError(f"takes a compression level from 1 to 22 (gzip: to 9), not {given!r}")
+    number = count(given)
+    if number > _HIGHEST_LEVEL:
+        raise ValueError(f"takes a level from 1 to {_HIGHEST_LEVEL} (gzip: to {_HIGHEST_GZIP_LEVEL}), not {given!r}")
+    return number
 
 
 class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRotation):
