@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import sys
 import threading
 import time
@@ -204,14 +205,17 @@ def test_one_of_eight_processes_wins_each_key(name: str, request: pytest.Fixture
     """What all this stands on: of eight who create the same fifty objects at once, each object has one maker."""
     place: Place = request.getfixturevalue(name)
 
-    begin = time.time() + 3.0
+    started, start = os.pipe()
 
     def create(pipe: int, who: int) -> None:
         with opened(place) as history:
             history._client.entries("race")  # a connection is there
-            won = []
+            os.write(pipe, b" ")
+            os.read(started, 1)
+            begin, won, chance = time.monotonic(), [], random.Random(who)
             for i in range(50):
-                time.sleep(max(0.0, begin + i * 0.03 - time.time()))
+                moment = begin + i * 0.12 + chance.uniform(0, 0.01)  # or who is ahead once stays ahead
+                time.sleep(max(0.0, moment - time.monotonic()))
                 try:
                     history._client.create(f"race/{i}", b"%d" % who)
                 except ObjectExistsError:
@@ -220,8 +224,13 @@ def test_one_of_eight_processes_wins_each_key(name: str, request: pytest.Fixture
             os.write(pipe, " ".join(map(str, won)).encode())
 
     children = [Child(lambda pipe, who=who: create(pipe, who)) for who in range(8)]  # type: ignore[misc] # as above
+    for child in children:
+        assert os.read(child.pipe, 1) == b" "
+    os.write(start, bytes(8))
     wins = [list(map(int, child.finish().split())) for child in children]
     sys.stderr.write(f"{name}: wins per process {[len(each) for each in wins]}\n")
     winners = {key: who for who, each in enumerate(wins) for key in each}
     assert sorted(key for each in wins for key in each) == list(range(50))
     assert all(place.back_door.get(f"runs/race/{key}") == b"%d" % who for key, who in winners.items())
+    os.close(started)
+    os.close(start)
