@@ -32,7 +32,7 @@ from iterlog.lines import holds_record
 from iterlog.rotation.active import ActiveFile, SealLimits
 from iterlog.rotation.checking import SetChecker
 from iterlog.rotation.keeping import Keeper
-from iterlog.rotation.layout import is_set, misnamed_directory
+from iterlog.rotation.layout import is_set, no_plain_file
 from iterlog.rotation.reading import SetReader, checked_number
 from iterlog.rotation.retention import Retention
 from iterlog.segments.packing import Codec
@@ -289,14 +289,16 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
                 url=self.url,
             )
 
-    def _refuse_misnamed(self) -> None:
+    def _refuse_other_than_files(self) -> None:
         try:
-            name = misnamed_directory(self._directory)
+            name = no_plain_file(self._directory)
         except OSError as error:
             raise translated(error, self.url) from error
         if name is not None:
             raise ConfigError(
-                f"{name!r} is named like a file of a rotating set and is a directory; move it elsewhere", url=self.url
+                f"{name!r} is named like a file of a rotating set and is no plain file, but a directory or a link; "
+                "move it elsewhere, or put the file itself in its place",
+                url=self.url,
             )
 
     def _check_place(self) -> None:
@@ -310,7 +312,7 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
             raise translated(error, self.url) from error
         if not stat.S_ISDIR(mode):
             raise ConfigError("a rotating set is a directory; what stands at this path is none", url=self.url)
-        self._refuse_misnamed()
+        self._refuse_other_than_files()
         if not self._create and not is_set(self._directory):
             raise HistoryNotFoundError("there is no history in this directory", url=self.url)
 

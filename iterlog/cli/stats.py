@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
@@ -12,8 +13,10 @@ import iterlog
 from iterlog.cli.command import Format, command, format_options, url_argument
 from iterlog.cli.drain import spool_fields, spool_rows
 from iterlog.cli.output import Output
-from iterlog.cli.reading import local_file, opened_to_read
+from iterlog.cli.reading import opened_to_read
 from iterlog.cli.tables import Column, Table, json_line
+from iterlog.places import local_path
+from iterlog.rotation.layout import bytes_in
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -204,9 +207,11 @@ def _as_json(figures: Figures, size: int | None) -> dict[str, Any]:
 
 
 def _local_size(url: str | None) -> int | None:
-    """Return the bytes of a history in a local file, None for any other."""
-    path = local_file(url)
+    """Return the bytes of a history in a local file or set, None for any other."""
+    path = local_path(iterlog.HistoryURL.parse(url))
     try:
-        return path.stat().st_size if path else None
+        if path is None:
+            return None
+        return bytes_in(path) if Path(path).is_dir() else Path(path).stat().st_size
     except OSError as error:
-        raise click.ClickException(f"the size of the file cannot be read: {error.strerror}") from error
+        raise click.ClickException(f"the size of the history cannot be read: {error.strerror}") from error

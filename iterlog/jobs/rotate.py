@@ -23,7 +23,7 @@ from iterlog.files.lockfile import LockFile
 from iterlog.files.machine import network_file_system
 from iterlog.files.tail import put_file_in_order
 from iterlog.registry import check_options
-from iterlog.rotation.layout import LOCK_NAME, is_set, misnamed_directory, plain_name
+from iterlog.rotation.layout import LOCK_NAME, is_set, no_plain_file, plain_name, read_listing
 from iterlog.url import HistoryURL
 
 _OURS = {LOCK_NAME, plain_name(0)}
@@ -166,11 +166,16 @@ def _check_directory(path: str, target: str, url: str) -> None:
 
 
 def _turned_before(path: str, target: str, directory: str | os.PathLike[str] | None, url: str) -> Rotated:
-    if not is_set(target) or misnamed_directory(target) is not None:
+    if not is_set(target) or no_plain_file(target) is not None:
         raise ConfigError("what stands at this path is a directory, and no history", url=url)
     if directory is not None and os.path.realpath(directory) != target:
         raise ConfigError(f"the path is a rotating set already, at {target!r}", url=url)
-    return Rotated(path, target, 0, turned=False)
+    parent, name = os.path.split(os.path.abspath(path))
+    parts = read_listing(target).parts
+    lines = sum((part.end or part.first) - part.first for part in parts)
+    if parts and parts[-1].end is None:
+        lines += count_lines_in(os.path.join(target, parts[-1].name))
+    return Rotated(os.path.join(os.path.realpath(parent), name), target, lines, turned=False)
 
 
 def _without_suffix(path: str, url: str) -> str:

@@ -12,6 +12,8 @@ Whatever matches none of these is not ours and is left alone.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 from bisect import bisect_right
@@ -21,10 +23,13 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from iterlog.segments.packing import Codec
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-from iterlog.segments.packing import Codec
+_MOST_VANISHED = 100
+"""After so many listings of which a file was gone when looked at, something else removes files."""
 
 LOCK_NAME = "lock"
 TORN_PREFIX = "torn-"
@@ -161,14 +166,27 @@ def is_set(path: str) -> bool:
     return any(_PLAIN.fullmatch(name) or _SEALED.fullmatch(name) for name in os.listdir(path))
 
 
-def misnamed_directory(path: str) -> str | None:
-    """Return the name of a directory that stands where a file of the set would; None when there is none."""
+def bytes_in(path: str) -> int:
+    """Return what the files that make a history take on the disk, those together that one listing names.
+
+    Raises:
+        OSError: The directory cannot be read; FileNotFoundError when there is none, or a file is gone again and again.
+    """
+    for _ in range(_MOST_VANISHED):
+        with contextlib.suppress(FileNotFoundError):  # compressed or merged meanwhile
+            return sum(os.stat(os.path.join(path, part.name)).st_size for part in read_listing(path).parts)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+
+def no_plain_file(path: str) -> str | None:
+    """Return the name of what stands where a file of the set would and is none: a directory or a link, say; or None."""
     with os.scandir(path) as entries:
         for entry in entries:
             ours = entry.name == LOCK_NAME or any(
                 pattern.fullmatch(entry.name) for pattern in (_PLAIN, _SEALED, _TEMPORARY)
             )
-            if ours and entry.is_dir():
+            # What was listed may be gone by now, and is no file then.
+            if ours and not entry.is_file(follow_symlinks=False) and os.path.lexists(entry.path):
                 return entry.name
     return None
 

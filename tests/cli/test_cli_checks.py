@@ -177,3 +177,16 @@ def test_resume_claims_only_while_it_runs(tmp_path: Path) -> None:
     assert call("resume", path).exit_code == 0
     with iterlog.open_history(path) as history:
         assert history.resume().next_iteration == 3
+
+
+def test_stats_gives_the_bytes_of_a_sets_files(tmp_path: Path) -> None:
+    """The size of a set is that of the files that make it, by whichever name it is opened, not that of a directory."""
+    url = f"rotating://{tmp_path}/set?max_records=2"
+    with iterlog.open_history(url) as history:
+        for _ in range(5):
+            history.save(code="x" * 5000, metrics={}, feedback="")
+    (tmp_path / "set" / "notes.txt").write_text("mine" * 10_000)
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    size = sum(path.stat().st_size for path in (tmp_path / "set").glob("0*"))
+    for name in (url, tmp_path / "set", tmp_path / "link"):
+        assert json.loads(call("stats", "--json", name).stdout)["bytes"] == size

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -270,3 +271,17 @@ def test_a_refused_link_leaves_the_file_alone(source: Path, monkeypatch: pytest.
         rotate(source)
     assert not source.is_symlink()
     append_to(source, 1)
+
+
+def test_again_says_the_same(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second call, by whichever name of the path, names the same path, directory and lines, and does nothing."""
+    first = rotate(source)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert {rotate(source.name), rotate(source), rotate(f"link/{source.name}")} == {replace(first, turned=False)}
+    with iterlog.open_history(source) as history:
+        assert isinstance(history, iterlog.SupportsRotation)
+        history.seal()
+        list(history.compress())
+    append_to(source, 1)
+    assert rotate(source).lines == first.lines + 1

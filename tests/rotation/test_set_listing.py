@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rotation_files import SIZE, entries, finish, listing, open_set, write_set
 
-from iterlog import CorruptionError
+from iterlog import ConfigError, CorruptionError
 from iterlog.rotation import layout
 from iterlog.rotation.layout import plain_name, read_listing, sealed_name, temporary_name
 from iterlog.segments.packing import Codec
@@ -236,3 +237,23 @@ def test_nothing_is_acknowledged_in_a_file_that_no_name_can_tell(directory: Path
     with open_set(directory) as history:
         assert numbers(history) == kept
     assert not list(directory.glob("1000000000000*"))
+
+
+@pytest.mark.parametrize("kind", ["directory", "link", "dangling link", "pipe"])
+@pytest.mark.parametrize("name", ["lock", sealed_name(0, SIZE, Codec.ZSTD), plain_name(SIZE)])
+def test_what_is_no_file_is_refused_at_once(directory: Path, name: str, kind: str) -> None:
+    """What stands in a file's place and is none is named when the set is opened, whoever opens it; nothing waits."""
+    write_set(directory, SIZE, compressed=True)
+    path = directory / name
+    content = path.read_bytes()
+    path.unlink()
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(directory.parent / "elsewhere")
+        if kind == "link":
+            path.resolve().write_bytes(content)
+    with pytest.raises(ConfigError, match=name):
+        open_set(directory)
