@@ -151,10 +151,17 @@ def _is_rotating_set(url: HistoryURL) -> bool:
     from iterlog.rotation.layout import LOCK_NAME, is_set  # noqa: PLC0415 - only where a directory stands
 
     try:
-        # A lock file alone is a set whose records were archived and removed.
-        return is_set(url.path) or os.listdir(url.path) == [LOCK_NAME]  # noqa: PTH208 - as above
+        # Its lock file alone is a set that nobody appended to yet, or whose records were archived and removed.
+        return is_set(url.path) or _is_lock_of_set(os.path.join(url.path, LOCK_NAME))  # noqa: PTH118 - as above
     except OSError:
         return False  # the backend that finds it unreadable says so
+
+
+def _is_lock_of_set(path: str) -> bool:
+    from iterlog.files.lockfile import read_note  # noqa: PLC0415 - local files need POSIX, memory does not
+
+    alone = os.listdir(os.path.dirname(path)) == [os.path.basename(path)]  # noqa: PTH119, PTH120, PTH208 - as above
+    return alone or read_note(path) is not None
 
 
 def _from_entry_points(scheme: str) -> str | None:

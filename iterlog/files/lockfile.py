@@ -130,11 +130,19 @@ class LockFile:
 
     def read_receipt(self) -> dict[str, Any]:
         """Return what was noted when the history was moved away and removed here; empty when nothing was."""
-        return _decoded(os.pread(self._descriptor, _LONGEST_RECEIPT, _RECEIPT_AT))
+        import json  # noqa: PLC0415 - few read it, and it may hold what msgspec refuses
+
+        try:
+            fields = json.loads(os.pread(self._descriptor, _LONGEST_RECEIPT, _RECEIPT_AT) or b"{}")
+        except (ValueError, RecursionError):
+            return {}
+        return fields if isinstance(fields, dict) else {}
 
     def write_receipt(self, fields: dict[str, Any]) -> None:
         """Note durably where the history went; only under the append lock, before it is removed here."""
-        data = _encode(fields) + b"\n"
+        import json  # noqa: PLC0415 - as above
+
+        data = json.dumps(fields).encode() + b"\n"  # also of names that are no UTF-8
         if len(data) > _LONGEST_RECEIPT or os.pwrite(self._descriptor, data, _RECEIPT_AT) < len(data):
             raise OSError(errno.ENOSPC, "the lock file was written in part")
         os.ftruncate(self._descriptor, _RECEIPT_AT + len(data))

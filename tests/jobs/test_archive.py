@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +20,6 @@ from iterlog.segments.packing import Codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -371,3 +372,24 @@ def test_an_idle_handle_is_told_that_its_history_went(
         assert [record.getMessage().count("removed while") for record in caplog.records] == [1]
         assert [record.iteration for record in idle] == [5001, 5002]
     assert len(lines_of(tmp_path / "archive")) == len(before) + 1
+
+
+def test_a_destination_whose_name_is_no_text(source: Path, tmp_path: Path) -> None:
+    """A path with bytes that are no UTF-8 is a place like any other, also for a job that is known again."""
+    target = Path(os.fsdecode(os.fsencode(tmp_path) + b"/arch\xff"))
+    assert archive(source, target, delete_source=True).removed
+    assert archive(source, target, delete_source=True).done_before
+
+
+@pytest.mark.parametrize("left", ["notes.txt", "torn-000000000000-7-20260101T000000.000000Z"])
+def test_a_set_that_was_removed_is_still_one(source: Path, tmp_path: Path, left: str) -> None:
+    """Whatever stays in a set's directory when its records were archived, its path still names a set."""
+    directory = tmp_path / "set"
+    archive(source, f"rotating://{directory}")
+    (directory / left).write_text("mine")
+    assert archive(directory, tmp_path / "archive", delete_source=True).removed
+    assert archive(directory, tmp_path / "archive", delete_source=True).done_before
+    with iterlog.open_history(directory) as history:
+        history.save(code="anew", metrics={}, feedback="")
+    assert len(lines_of(directory)) == 1
+    assert (directory / left).read_text() == "mine"
