@@ -124,24 +124,24 @@ class PartReader:
             except CorruptionError as error:
                 self._on_damage(part.end or number, error.message)
                 return
-            try:
-                for lines in blocks:
-                    reached = number + len(lines)
-                    end = reached if part.end is None else min(reached, part.end)
-                    if end > max(number, start):
-                        skipped = max(start - number, 0)
-                        yield range(number + skipped + 1, end + 1), lines[skipped : end - number]
-                    if end < reached:
-                        # A damaged byte that became a newline moves the lines behind it: none of them is left out.
-                        if number <= end:
-                            self._on_damage(end, f"{part.name} holds more lines than its name says")
-                        if start < end:
-                            surplus = lines[max(end - number, 0) :]
-                            yield [end] * len(surplus), surplus
-                    number = reached
-            except CorruptionError as error:
-                self._on_damage(part.end or number, f"{part.name} is damaged behind line {number:,}: {error.message}")
-                return
+            for lines in _up_to_damage(blocks):
+                if isinstance(lines, CorruptionError):
+                    detail = f"{part.name} is damaged behind line {number:,}: {lines.message}"
+                    self._on_damage(part.end or number, detail)
+                    return
+                reached = number + len(lines)
+                end = reached if part.end is None else min(reached, part.end)
+                if end > max(number, start):
+                    skipped = max(start - number, 0)
+                    yield range(number + skipped + 1, end + 1), lines[skipped : end - number]
+                if end < reached:
+                    # A damaged byte that became a newline moves the lines behind it: none of them is left out.
+                    if number <= end:
+                        self._on_damage(end, f"{part.name} holds more lines than its name says")
+                    if start < end:
+                        surplus = lines[max(end - number, 0) :]
+                        yield [end] * len(surplus), surplus
+                number = reached
         if part.end is not None and number < part.end:
             self._on_damage(part.end, f"{part.name} ends at line {number:,} and should end at {part.end:,}")
         elif number < start:
@@ -179,6 +179,14 @@ class PartReader:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _up_to_damage(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes] | CorruptionError]:
+    """Yield blocks, and last what damage ends them, so that what who reads them raises is not taken for that."""
+    try:
+        yield from blocks
+    except CorruptionError as error:
+        yield error
 
 
 def _plain_blocks(descriptor: int) -> Iterator[list[bytes]]:

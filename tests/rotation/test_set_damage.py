@@ -208,3 +208,16 @@ def test_a_missing_file_in_the_middle(directory: Path) -> None:
         assert caught.value.position == Position.of(2 * SIZE)
         with pytest.raises(CorruptionError):
             list(reversed(history))
+
+
+def test_surplus_lines_are_told_as_what_they_are(tmp_path: Path) -> None:
+    """With on_damage=raise, a file with more lines than its name says is named once, as that, with its place."""
+    write_set(tmp_path / "set", SIZE + 1)
+    path = tmp_path / "set" / "000000000000.jsonl"
+    data = path.read_bytes()
+    path.write_bytes(data + data[: data.index(b"\n") + 1])
+    with open_set(tmp_path / "set", on_damage="raise") as history:
+        with pytest.raises(CorruptionError) as told:
+            list(history)
+        assert told.value.position == Position.of(SIZE)
+        assert str(told.value).count(path.name) == 1
