@@ -11,10 +11,15 @@ import contextlib
 import os
 import selectors
 import threading
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from concurrent.futures import Executor
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 
 _LAST_S = 5.0
 """How long connections may take to be closed: a store that hangs must not hold up who leaves."""
@@ -28,7 +33,7 @@ class LoopThread:
     """
 
     def __init__(self) -> None:
-        self.loop = asyncio.SelectorEventLoop(_Selector())
+        self.loop = _Loop(_Selector())
         self._thread = threading.Thread(target=self._run, name="iterlog-io", daemon=True)
         self._thread.start()
 
@@ -54,6 +59,41 @@ async def _finish(last: Callable[[], Coroutine[Any, Any, None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     await last()
     await asyncio.sleep(0)  # what was closed tells its transport in the loop's next turn
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """A loop whose blocking calls, the look-up of a host above all, do not need what the interpreter ends first.
+
+    Python's own threads for these are joined before anything else at the end: a look-up that hangs would hold it up,
+    and afterwards none is done any more, although a batch may still have to be committed.
+    """
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
+    ) -> asyncio.Future[_T]:
+        """Call a function in a thread that nobody waits for."""
+        if executor is not None:
+            return super().run_in_executor(executor, func, *args)
+        future: asyncio.Future[_T] = self.create_future()
+
+        def work() -> None:
+            try:
+                settle = partial(_settle, future, future.set_result, func(*args))
+            except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+                settle = partial(_settle, future, future.set_exception, error)
+            with contextlib.suppress(RuntimeError):  # the loop was ended meanwhile
+                self.call_soon_threadsafe(settle)
+
+        try:
+            threading.Thread(target=work, name="iterlog-look-up", daemon=True).start()
+        except RuntimeError:  # the interpreter ends, and starts no more threads
+            work()
+        return future
+
+
+def _settle(future: asyncio.Future[Any], how: Callable[[Any], None], outcome: Any) -> None:
+    if not future.done():
+        how(outcome)
 
 
 class _Selector(selectors.DefaultSelector):
