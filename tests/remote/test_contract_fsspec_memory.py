@@ -40,7 +40,7 @@ class TestRemoteHistoryInMemory(OwnBackendContract):
     """A remote history in this process keeps the contract, as far as one process goes."""
 
     shared_between_processes = False
-    machine_examples = 15  # each loses races to its other handle, and pauses a moment after each
+    machine_examples = 8  # each loses races to its other handle, and pauses a moment after each
 
     @pytest.fixture
     def url(self) -> str:
@@ -60,6 +60,8 @@ class TestRemoteHistoryInMemory(OwnBackendContract):
 
 class TestRemoteHistoryInBatches(TestRemoteHistoryInMemory):
     """Batches that are full at once keep the whole contract; what larger ones keep is tested beside it."""
+
+    machine_examples = 5
 
     @pytest.fixture
     def url(self) -> str:

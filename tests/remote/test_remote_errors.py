@@ -15,6 +15,7 @@ from servers.fixtures import reachable
 from servers.process import HOST, free_port
 
 import iterlog
+from iterlog.remote import filesystem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,6 +173,7 @@ def test_a_store_that_is_away_is_told_soon(work: Work, honest: Place, monkeypatc
 
 def test_a_host_without_an_address_is_told_soon(honest: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that nobody knows is as good as a store that is away."""
+    monkeypatch.setattr(filesystem, "_AWAY_PATIENCE_S", 0.1)
     away = reachable(honest.through("store.invalid:80"), monkeypatch)
     began = time.monotonic()
     with pytest.raises(iterlog.UnavailableError, match="cannot be reached"):

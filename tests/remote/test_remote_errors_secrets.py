@@ -17,6 +17,7 @@ from servers.azure import ACCOUNT
 from servers.process import HOST, free_port
 
 import iterlog
+from iterlog.remote import filesystem
 
 if TYPE_CHECKING:
     from fault_proxy import Fault
@@ -76,6 +77,7 @@ def test_no_secret_is_in_what_a_store_that_is_away_leaves(
     """The same where nobody answers."""
     place, options = given
     caplog.set_level(logging.INFO)
+    monkeypatch.setattr(filesystem, "_AWAY_PATIENCE_S", 0.1)
     _check(place, options, f"{HOST}:{free_port()}", monkeypatch, caplog)
 
 
