@@ -30,14 +30,15 @@ class HistoryStore(HistoryReader):
 
     The promises, each held by a test of `iterlog.testing.HistoryStoreContract`:
 
-    1. A record is durable when `append` returns.
+    1. A record is durable when `append` returns; with ``batch_records`` or ``batch_interval``, when it is committed.
     2. A batch is wholly there or not at all, for every reader, at every moment.
     3. Order is append order; positions never change.
     4. A torn tail costs the record in flight and nothing else: it is set aside, never deleted, reported once,
        and never merged with the next append. A last line that only lacks its newline is kept.
     5. A damaged line costs that line only; it is reported with its position, and no later write removes it.
     6. A failing read never turns into an empty history that a writer then overwrites.
-    7. Writers in threads and processes lose nothing and hand no number out twice.
+    7. Writers in threads, in processes and, where the store can create what must not exist yet, on several machines
+       lose nothing and hand no number out twice. Where it cannot, a second machine's writer is refused.
     8. An invalid record writes nothing; whatever a Python loop can produce can be recorded.
     9. `resume` costs the same for ten records and ten million.
     10. Errors are raised, with what to do next in the message.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,8 @@ from back_doors import changed
 from fake_distribution import example_of_the_guide, install
 
 import iterlog
+from iterlog import backends
+from iterlog.reader import HistoryReader
 from iterlog.testing import HistoryStoreContract
 
 if TYPE_CHECKING:
@@ -152,3 +156,19 @@ def test_class_that_takes_a_private_name_is_refused() -> None:
         type("Clashing", (iterlog.HistoryStore,), {"_report_dropped": lambda _self: None})
     with pytest.raises(TypeError, match="append"):
         type("Overriding", (iterlog.HistoryStore,), {"append": lambda _self, _record: None})
+
+
+def test_the_guide_names_every_hook_and_ability() -> None:
+    """Whatever a backend may write is in the guide, and the guide names no method that there is not."""
+    guide = (backends.__doc__ or "").partition("A whole one")[0]
+    abilities = [value for name in iterlog.__all__ if name.startswith("Supports") and (value := getattr(iterlog, name))]
+    hooks = {
+        name
+        for cls in (*HistoryReader.__mro__, iterlog.HistoryStore, *abilities)
+        for name, member in vars(cls).items()
+        if re.match(r"_[a-z]", name) and inspect.isfunction(member) and not getattr(member, "__final__", False)
+    }
+    assert {"_append", "_scan", "_scan_for", "_take_over"} <= hooks
+    assert {name for name in hooks if f"{name}(" not in guide} == set()
+    assert set(re.findall(r"``(_[a-z]\w*)\(", guide)) <= hooks
+    assert [ability.__name__ for ability in abilities if f"`iterlog.{ability.__name__}`" not in guide] == []

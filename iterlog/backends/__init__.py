@@ -23,7 +23,8 @@ The two methods
 
 The hooks with defaults
     ``_scan_back()`` yields what ``_scan`` yields, newest first. Write it: the default reads everything, and resume(),
-    last() and tail() are promised to cost the same at any length.
+    last() and tail() are promised to cost the same at any length. ``_scan_last(count)`` is the same for a caller who
+    most likely stops after so many lines, and ``_scan_for(iteration)`` may leave out lines that cannot hold a number.
 
     ``_next_number()`` returns the first number for a new record; the default goes on behind the newest one.
     ``_count()`` returns how many records can be read. ``_repair()`` puts the end in order after a crash, as the next
@@ -31,7 +32,9 @@ The hooks with defaults
     what ``_scan`` passes over, so that verify() shows it; where ``_scan`` itself tells of damage, or raises it,
     ``_scan_to_verify(report)`` yields the same lines and reports a `Fault` instead. ``_flush()`` makes durable what was
     appended with less. ``_settle_numbers()`` stores what ``_append_numbered`` put off, if it does, before a number is
-    told to anybody. ``_close()`` releases everything; it is called once.
+    told to anybody. ``_close()`` releases everything; it is called once. Where a look costs money: ``_pause(poll_s,
+    idle_s)`` returns how long follow() waits for the next one, and ``with self._one_look():`` resume() asks for newest
+    record and next number, so that one request serves both.
 
     The constructor takes the `iterlog.HistoryURL` and the options: ``super().__init__(url, **options)`` first. Then
     ``self.url`` is the place for messages, and ``self._create`` says whether a history that is missing is fine (else
@@ -50,6 +53,12 @@ Abilities
     `iterlog.SupportsClaim`: ``_claim()`` lets one handle at a time run a loop, until it is closed or its process ends,
     and raises ConflictError to others. When that process was killed the claim must be free, and a guess by its age is
     not enough to know. Without it, resume() claims nothing.
+
+    `iterlog.SupportsFence`, where that cannot be known because loops run on several machines: ``_take_over()`` makes
+    sure that appends of handles that took the history over before raise ConflictError from now on.
+
+    What `iterlog.SupportsSegments`, `iterlog.SupportsRotation` and `iterlog.SupportsRequestCounts` ask for is said by
+    their methods, which users call. `iterlog.SupportsSpool` comes with ``spool=``, for every backend.
 
     An ability is there or it is not: leave the mix-in out rather than do half.
 

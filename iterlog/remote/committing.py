@@ -307,7 +307,7 @@ class Committer:
                 return
         raise UnsupportedOperationError(
             "this store creates an object over one that is there, so that two writers would overwrite each other's "
-            "records; use a store that knows If-None-Match (see the README), or a local history and `iterlog sync`",
+            "records; use a store that knows If-None-Match (see docs/s3.md), or a local history and `iterlog sync`",
             url=self._url,
         )
 
