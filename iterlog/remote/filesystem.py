@@ -5,6 +5,7 @@ Never ``open`` for writing: an exception, ``del`` or the interpreter's end would
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import random
@@ -44,6 +45,8 @@ _LARGE = 1 << 20
 _SILENT_ABOUT_BUCKETS = AZURE | GOOGLE
 """Protocols where listing a missing bucket looks like listing an empty one."""
 
+_OF_PATTERNS = frozenset("*?[")
+
 _MODIFIED = ("LastModified", "last_modified", "mtime", "updated", "created")
 
 
@@ -81,6 +84,8 @@ class FilesystemClient:
         self._given = given
         self._options = dict(options)
         self._patience = patience
+        # fsspec takes what it removes in bulk for patterns: "run[1]" would be the objects of "run1".
+        self._is_plain = given is None and _OF_PATTERNS.isdisjoint(self._root)
         self._name = name_of(protocol, {**options, "": patience}, given)
         self.identity = f"{self._name} {self._root}"
         self.counter = Counter()
@@ -131,14 +136,17 @@ class FilesystemClient:
 
     def remove(self, keys: Sequence[str]) -> None:
         """Remove objects; see `ObjectClient.remove`."""
-        if not keys:
-            return
-        try:
-            counts = deletes_of(self._protocol, len(keys))
-            self._asked(lambda system: system.rm([self._path(key) for key in keys]), counts, None)
-        except MissingObjectError:
-            for key in keys if len(keys) > 1 else ():
-                self.remove([key])
+        if len(keys) > 1 and self._is_plain:
+            try:
+                counts = deletes_of(self._protocol, len(keys))
+                self._asked(lambda system: system.rm([self._path(key) for key in keys]), counts, None)
+            except MissingObjectError:
+                pass  # one of them, and what became of the others is not known
+            else:
+                return
+        for key in keys:
+            with contextlib.suppress(MissingObjectError):
+                self._asked(lambda system, key=key: system.rm_file(self._path(key)), {"deletes": 1}, None)  # type: ignore[misc] # mypy infers no lambda with a default
 
     def close(self) -> None:
         """Let go of the file system; the last one who uses it closes its connections."""
