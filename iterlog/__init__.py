@@ -47,7 +47,7 @@ _HOMES = {
     "START": "position",
     "OnDamage": "reader",
     "IterationRecord": "record",
-    "Requests": "remote.client",
+    "Requests": "reports",
     "open_history": "registry",
     "register_backend": "registry",
     "Dropped": "reports",
@@ -57,7 +57,7 @@ _HOMES = {
     "MirrorStatus": "reports",
     "ResumePoint": "reports",
     "VerifyReport": "reports",
-    "Kept": "reports",
+    "FileChange": "reports",
     "SegmentFooter": "segments.footer",
     "SpoolState": "spool.status",
     "SpoolStatus": "spool.status",
@@ -97,13 +97,13 @@ if TYPE_CHECKING:
     from iterlog.record import IterationRecord as IterationRecord
     from iterlog.registry import open_history as open_history
     from iterlog.registry import register_backend as register_backend
-    from iterlog.remote.client import Requests as Requests
     from iterlog.reports import Dropped as Dropped
     from iterlog.reports import Fault as Fault
     from iterlog.reports import FaultKind as FaultKind
-    from iterlog.reports import Kept as Kept
+    from iterlog.reports import FileChange as FileChange
     from iterlog.reports import Lag as Lag
     from iterlog.reports import MirrorStatus as MirrorStatus
+    from iterlog.reports import Requests as Requests
     from iterlog.reports import ResumePoint as ResumePoint
     from iterlog.reports import VerifyReport as VerifyReport
     from iterlog.segments.footer import SegmentFooter as SegmentFooter

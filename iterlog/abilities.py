@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from iterlog.position import Durability, Position
-    from iterlog.remote.client import Requests
-    from iterlog.reports import Kept
+    from iterlog.reports import FileChange, Requests
     from iterlog.segments.footer import SegmentFooter
     from iterlog.spool.status import SpoolStatus
 
@@ -92,7 +91,7 @@ class SupportsSegments(ABC):
         """
 
     @abstractmethod
-    def compact(self, *, recompress: bool = False, dry_run: bool = False) -> Iterator[Kept]:
+    def compact(self, *, recompress: bool = False, dry_run: bool = False) -> Iterator[FileChange]:
         """Merge small sealed parts, and give footers to those without; yield each new part when it is done.
 
         Args:
@@ -121,7 +120,7 @@ class SupportsRotation(SupportsSegments):
         """
 
     @abstractmethod
-    def compress(self) -> Iterator[Kept]:
+    def compress(self) -> Iterator[FileChange]:
         """Compress the sealed parts that are plain; yield each when it is done.
 
         Raises:
@@ -130,7 +129,7 @@ class SupportsRotation(SupportsSegments):
         """
 
     @abstractmethod
-    def prune(self, *, dry_run: bool = False) -> Iterator[Kept]:
+    def prune(self, *, dry_run: bool = False) -> Iterator[FileChange]:
         """Remove the oldest sealed parts beyond what the history's options say is to be kept; yield each.
 
         Readers that have not come so far are told: see `iterlog.HistoryStore.read`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from iterlog.position import Position
@@ -61,6 +61,11 @@ class Fault:
     position: Position
     kind: FaultKind
     detail: str
+
+    @classmethod
+    def of_unfinished(cls, position: Position, lines: int) -> Self:
+        """Return what is said of an append that never came to its end."""
+        return cls(position, FaultKind.UNFINISHED, f"{lines} lines of an append that never came to its end")
 
     @property
     def advice(self) -> str:
@@ -158,7 +163,7 @@ class MirrorStatus:
 
 
 @dataclass(frozen=True)
-class Kept:
+class FileChange:
     """What happened to one file, or to several that became one.
 
     Attributes:
@@ -174,3 +179,31 @@ class Kept:
     end: int
     before_bytes: int
     after_bytes: int
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What a handle asked of its store so far.
+
+    Attributes:
+        puts: Requests to create an object.
+        gets: Requests to read one.
+        lists: Requests to list names, one per page.
+        deletes: Requests to delete.
+        bytes_sent: Bytes of created objects.
+        bytes_received: Bytes of objects read.
+        objects: Objects created.
+    """
+
+    puts: int = 0
+    gets: int = 0
+    lists: int = 0
+    deletes: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    objects: int = 0
+
+    @property
+    def requests(self) -> int:
+        """All requests."""
+        return self.puts + self.gets + self.lists + self.deletes

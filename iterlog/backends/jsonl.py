@@ -17,7 +17,7 @@ from iterlog.errors import ConfigError, CorruptionError, HistoryNotFoundError, U
 from iterlog.options import Option, choice_of
 from iterlog.position import Durability, Position
 from iterlog.reader import COMMON_OPTIONS
-from iterlog.reports import Fault, FaultKind
+from iterlog.reports import Fault
 from iterlog.store import HistoryStore
 
 if sys.platform == "win32":
@@ -133,10 +133,7 @@ class JsonlHistory(HistoryStore, SupportsNumbering, SupportsClaim):
             os.close(descriptor)
 
     def _unread(self) -> list[Fault]:
-        faults = [
-            Fault(Position.of(stop), FaultKind.UNFINISHED, f"{count} lines of an append that never came to its end")
-            for stop, count in self._unfinished.items()
-        ]
+        faults = [Fault.of_unfinished(Position.of(stop), count) for stop, count in self._unfinished.items()]
         if self._unread_end():
             # What looks torn may be an append in flight; who keeps writers out can tell.
             with self._file.at_rest():

@@ -38,9 +38,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Sequence
 
-    from iterlog.remote.client import Requests
     from iterlog.remote.commits import Commit
-    from iterlog.reports import Kept
+    from iterlog.reports import FileChange, Requests
     from iterlog.segments.footer import SegmentFooter
     from iterlog.url import HistoryURL
 
@@ -261,7 +260,7 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
                 raise CorruptionError(f"bucket {bucket:,} has no footer that can be read", url=self.url)
             yield Position.of(bucket * BUCKET), footer
 
-    def compact(self, *, recompress: bool = False, dry_run: bool = False) -> Iterator[Kept]:  # noqa: ARG002 - as it says
+    def compact(self, *, recompress: bool = False, dry_run: bool = False) -> Iterator[FileChange]:  # noqa: ARG002 - as it says
         """Seal full buckets, and with ``collect=true`` remove the commits of those sealed a week ago; yield each.
 
         Args:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from iterlog.reports import Fault, Kept
+    from iterlog.reports import Fault, FileChange
     from iterlog.segments.footer import SegmentFooter
     from iterlog.url import HistoryURL
 
@@ -152,7 +152,7 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
 
     def _unread(self) -> list[Fault]:
         checker = SetChecker(self._directory, self.url)
-        faults = checker.unread_files()
+        faults = [*checker.unread_files(), *checker.unfinished()]
         if checker.unread_end():
             with self._file.at_rest():
                 faults += checker.unread_end()
@@ -201,7 +201,7 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
         self._check_open()
         return self._file.seal()
 
-    def compress(self) -> Iterator[Kept]:
+    def compress(self) -> Iterator[FileChange]:
         """Compress the sealed files that are plain; yield each when it is done.
 
         Raises:
@@ -211,7 +211,7 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
         self._check_open()
         return self._keeper.compress()
 
-    def prune(self, *, dry_run: bool = False) -> Iterator[Kept]:
+    def prune(self, *, dry_run: bool = False) -> Iterator[FileChange]:
         """Remove the oldest sealed files beyond ``keep_records``, ``keep_bytes`` and ``keep_age``; yield each.
 
         Raises:
@@ -221,7 +221,7 @@ class RotatingHistory(HistoryStore, SupportsNumbering, SupportsClaim, SupportsRo
         self._check_open()
         return iter(()) if self._retention.keeps_everything else self._keeper.prune(dry_run=dry_run)
 
-    def compact(self, *, recompress: bool = False, dry_run: bool = False) -> Iterator[Kept]:
+    def compact(self, *, recompress: bool = False, dry_run: bool = False) -> Iterator[FileChange]:
         """Merge small sealed files up to ``max_records`` and ``max_bytes``, and give footers to those without.
 
         Args:

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 _NAME_WIDTH = len("000000000000-000000000999.jsonl.zst")
 
-_COLUMNS: list[Column[iterlog.Kept]] = [
+_COLUMNS: list[Column[iterlog.FileChange]] = [
     Column("from", lambda kept: kept.first, right=True, least=9),
     Column("to", lambda kept: kept.end, right=True, least=9),
     Column("bytes", lambda kept: kept.before_bytes, right=True, least=12),
     Column("now", lambda kept: kept.after_bytes, right=True, least=12),
     Column("file", lambda kept: kept.name, least=_NAME_WIDTH),
 ]
-_FIELDS: list[Column[iterlog.Kept]] = [
+_FIELDS: list[Column[iterlog.FileChange]] = [
     Column("file", lambda kept: kept.name),
     Column("from", lambda kept: kept.first),
     Column("to", lambda kept: kept.end),
@@ -161,7 +161,7 @@ def _opened_with_segments(url: str | None, options: Mapping[str, Any]) -> Iterat
         yield history
 
 
-def _write(form: Format, steps: Iterable[iterlog.Kept], nothing: str) -> None:
+def _write(form: Format, steps: Iterable[iterlog.FileChange], nothing: str) -> None:
     """Write a row per step, as it is done."""
     steps = iter(steps)
     first = list(islice(steps, 1))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from iterlog.reports import Requests
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -58,34 +59,6 @@ class Entry(NamedTuple):
     name: str
     size: int
     modified: dt.datetime | None
-
-
-@dataclass(frozen=True)
-class Requests:
-    """What a handle asked of its store so far.
-
-    Attributes:
-        puts: Requests to create an object.
-        gets: Requests to read one.
-        lists: Requests to list names, one per page.
-        deletes: Requests to delete.
-        bytes_sent: Bytes of created objects.
-        bytes_received: Bytes of objects read.
-        objects: Objects created.
-    """
-
-    puts: int = 0
-    gets: int = 0
-    lists: int = 0
-    deletes: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    objects: int = 0
-
-    @property
-    def requests(self) -> int:
-        """All requests."""
-        return self.puts + self.gets + self.lists + self.deletes
 
 
 class Counter:

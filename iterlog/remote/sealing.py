@@ -18,7 +18,7 @@ from iterlog.remote.answers import answered
 from iterlog.remote.client import MAX_OBJECT, ObjectExistsError
 from iterlog.remote.commits import is_divisible
 from iterlog.remote.layout import BUCKET, SEGMENTS, boundary_key, commit_key, segment_in, segment_key
-from iterlog.reports import Kept
+from iterlog.reports import FileChange
 from iterlog.segments.sealing import seal, verify_sealed
 from iterlog.segments.segment import SealedSegment
 from iterlog.segments.source import BytesSource
@@ -51,7 +51,7 @@ class Sealer:
         self._reader = reader
         self._level = level
 
-    def seal(self, keep_on: Callable[[], bool] = lambda: True, *, dry_run: bool = False) -> Iterator[Kept]:
+    def seal(self, keep_on: Callable[[], bool] = lambda: True, *, dry_run: bool = False) -> Iterator[FileChange]:
         """Seal every full bucket that is not, oldest first; yield each when it is done.
 
         Args:
@@ -70,7 +70,7 @@ class Sealer:
             if after is not None:
                 yield _kept(bucket, before, after)
 
-    def collect(self, *, dry_run: bool = False) -> Iterator[Kept]:
+    def collect(self, *, dry_run: bool = False) -> Iterator[FileChange]:
         """Remove the commits of buckets whose segment is a week old, oldest first; yield each bucket.
 
         Raises:
@@ -160,5 +160,5 @@ class _StoppedError(Exception):
     """The work was called off."""
 
 
-def _kept(bucket: int, before: int, after: int) -> Kept:
-    return Kept(segment_key(bucket), bucket * BUCKET, (bucket + 1) * BUCKET, before, after)
+def _kept(bucket: int, before: int, after: int) -> FileChange:
+    return FileChange(segment_key(bucket), bucket * BUCKET, (bucket + 1) * BUCKET, before, after)

@@ -47,6 +47,16 @@ class SetChecker:
         """Return which files are not read, wholly or at their end, although they should be."""
         return self._reader.of_one_listing(lambda listing: [*_ill_named(listing), *self._held_back(listing)])
 
+    def unfinished(self) -> list[Fault]:
+        """Return where appends that never came to their end stand between others."""
+        return self._reader.of_one_listing(
+            lambda listing: [
+                Fault.of_unfinished(Position.of(number), count)
+                for part in listing.parts
+                for number, count in self._reader.unfinished_in(part)
+            ]
+        )
+
     def held_back(self) -> list[Fault]:
         """Return which files hold what no reader is shown, here or from another file: copies of the set lack it."""
         return self._reader.of_one_listing(self._held_back)

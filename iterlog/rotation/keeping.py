@@ -18,7 +18,7 @@ from iterlog.files.durable import sync_directory
 from iterlog.files.failures import translated
 from iterlog.files.keeperlock import KeeperLock
 from iterlog.reader import logger
-from iterlog.reports import Kept
+from iterlog.reports import FileChange
 from iterlog.rotation.layout import LOCK_NAME, Part
 from iterlog.rotation.rewriting import Rewriter
 
@@ -73,7 +73,7 @@ class Keeper:
             if not keep_on() or self._untried(tried) is None:
                 return True
 
-    def compress(self) -> Iterator[Kept]:
+    def compress(self) -> Iterator[FileChange]:
         """Compress every sealed plain file, oldest first; yield each when it is done.
 
         Raises:
@@ -87,7 +87,7 @@ class Keeper:
             if self._untried(tried) is None:
                 return
 
-    def prune(self, *, dry_run: bool = False) -> Iterator[Kept]:
+    def prune(self, *, dry_run: bool = False) -> Iterator[FileChange]:
         """Remove the oldest sealed files beyond what is to be kept, never the active one; yield each.
 
         Raises:
@@ -97,7 +97,9 @@ class Keeper:
             self._check(mine=mine)
             yield from self._prune(dry_run=dry_run)
 
-    def compact(self, max_records: int, max_bytes: int, *, recompress: bool, dry_run: bool = False) -> Iterator[Kept]:
+    def compact(
+        self, max_records: int, max_bytes: int, *, recompress: bool, dry_run: bool = False
+    ) -> Iterator[FileChange]:
         """Merge small neighbours, and give footers to files without; yield each new file when it is done.
 
         Args:
@@ -116,7 +118,7 @@ class Keeper:
             for group in self._groups(max_records, max_bytes, recompress=recompress):
                 if dry_run:
                     size = sum(map(self._rewriter.size_of, group))
-                    yield Kept(self._rewriter.name_for(group), group[0].first, group[-1].end or 0, size, size)
+                    yield FileChange(self._rewriter.name_for(group), group[0].first, group[-1].end or 0, size, size)
                     continue
                 done = self._rewriter.rewrite(group)
                 if done is not None:
@@ -127,7 +129,7 @@ class Keeper:
 
     # under the lock
 
-    def _compress(self, tried: set[str], keep_on: Callable[[], bool] = lambda: True) -> Iterator[Kept]:
+    def _compress(self, tried: set[str], keep_on: Callable[[], bool] = lambda: True) -> Iterator[FileChange]:
         self._clear_away()
         # List again each time: others seal meanwhile.
         while keep_on() and (part := self._untried(tried)) is not None:
@@ -136,7 +138,7 @@ class Keeper:
             if done is not None:
                 yield done
 
-    def _prune(self, *, dry_run: bool) -> Iterator[Kept]:
+    def _prune(self, *, dry_run: bool) -> Iterator[FileChange]:
         if not dry_run:
             self._clear_away()
         listing = self._reader.listing()
@@ -155,7 +157,7 @@ class Keeper:
                         os.unlink(os.path.join(self._directory, other.name))
                 sync_directory(self._directory)
                 logger.info("%s: removed by retention", os.path.join(self._directory, part.name))
-            yield Kept(part.name, part.first, part.end or 0, size, 0)
+            yield FileChange(part.name, part.first, part.end or 0, size, 0)
 
     def _clear_away(self) -> None:
         """Finish what a dead keeper left."""

@@ -151,6 +151,23 @@ class PartReader:
                 position=Position.of(start),
             )
 
+    def unfinished_in(self, part: Part) -> Iterator[tuple[int, int]]:
+        """Yield where appends that never came to their end stand: behind which line's number, and how many lines."""
+        number, found = part.first, list[tuple[int, int]]()
+
+        def note(_stop: int, count: int) -> None:
+            found.append((number, count))
+
+        with self.opened(part) as descriptor, contextlib.suppress(CorruptionError):  # which reading tells of
+            lines = (
+                lines_forward(descriptor, 0, last_append(descriptor)[2], note)
+                if part.codec is None
+                else SealedSegment(FileSource(descriptor)).lines(on_unfinished=note)
+            )
+            for _ in lines:
+                number += 1
+        yield from found
+
     def part_backward(self, part: Part) -> Iterator[tuple[int, bytes]]:
         """Yield what `part_forward` yields of the whole file, newest first."""
         with self.opened(part) as descriptor:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from iterlog.errors import CorruptionError, UnsupportedOperationError
 from iterlog.files.durable import CREATE_FLAGS, NEW_FILE_MODE, sync_directory, write_all
 from iterlog.reader import logger
-from iterlog.reports import Kept
+from iterlog.reports import FileChange
 from iterlog.rotation.layout import Part, sealed_name, temporary_name, torn_prefix
 from iterlog.segments.sealing import seal, verify_sealed
 from iterlog.segments.source import FileSource, blocks_of
@@ -48,7 +48,7 @@ class Rewriter:
         """Return the name of the file that neighbours become."""
         return sealed_name(parts[0].first, parts[-1].end or 0, self._codec)
 
-    def rewrite(self, parts: Sequence[Part]) -> Kept | None:
+    def rewrite(self, parts: Sequence[Part]) -> FileChange | None:
         """Make one compressed file of neighbours; None when they stay as they are, which is logged."""
         first, end = parts[0].first, parts[-1].end or 0
         name = self.name_for(parts)
@@ -86,7 +86,7 @@ class Rewriter:
             if part.name != name:
                 os.unlink(os.path.join(self._directory, part.name))
         sync_directory(self._directory)
-        return Kept(name, first, end, before, os.stat(path).st_size)
+        return FileChange(name, first, end, before, os.stat(path).st_size)
 
     def size_of(self, part: Part) -> int:
         """Return what a file takes on the disk."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iterlog.backends.rotating import RotatingHistory
-    from iterlog.reports import Kept
+    from iterlog.reports import FileChange
     from iterlog.rotation.layout import Part
 
 KEEP = 2 * SIZE
@@ -160,7 +160,7 @@ def test_a_keeper_comes_to_its_end_when_a_file_stays_plain(directory: Path, monk
     """A file that cannot be compressed is tried once, not for ever."""
     tried: list[str] = []
 
-    def refuse(_rewriter: Rewriter, parts: Sequence[Part]) -> Kept | None:
+    def refuse(_rewriter: Rewriter, parts: Sequence[Part]) -> FileChange | None:
         tried.extend(part.name for part in parts)
         return None
 

@@ -19,7 +19,7 @@ PROMISED = [
     "open_history", "register_backend", "HistoryStore", "HistoryURL", "IterationRecord", "Iteration", "Position",
     "START", "Durability", "OnDamage", "ResumePoint", "VerifyReport", "Fault", "FaultKind", "Dropped", "SupportsClaim",
     "SupportsFence", "SupportsNumbering", "SupportsRotation", "SupportsSegments", "SupportsSpool", "SpoolState",
-    "SupportsRequestCounts", "SpoolStatus", "Lag", "MirrorStatus", "Kept", "Requests", "SegmentFooter",
+    "SupportsRequestCounts", "SpoolStatus", "Lag", "MirrorStatus", "FileChange", "Requests", "SegmentFooter",
     "save_iteration_result", "load_previous_feedback", "get_last_iteration_number", "HISTORY_FILE",
     "IterlogError", "ConfigError", "MissingDependencyError", "RecordError", "HistoryNotFoundError",
     "HistoryClosedError", "AccessDeniedError",
