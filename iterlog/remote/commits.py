@@ -21,12 +21,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iterlog.lines import DamagedLineError, decode_line, has_checksum, iteration_of, lines_to_follow, with_checksum
+from iterlog.record import MAX_ITERATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _CONTROL = b'{"_iterlog":'
 _FENCE = b'{"_iterlog":"fence",'
+_LONGEST_NAME = 300
 
 
 @dataclass(frozen=True)
@@ -113,14 +115,15 @@ def commit_of(number: int, lines: Sequence[bytes]) -> Commit:
     first = lines[0] if lines else b""
     if not first.startswith(_CONTROL):
         return Commit(number, tuple(lines))
-    if not has_checksum(first):
+    fields = _fields_of(first)
+    if fields is None:
         fence = Fence(number, -1, -1, "somebody whose line is damaged") if first.startswith(_FENCE) else None
         return Commit(number, tuple(lines), fence)
-    fields = json.loads(first)
+    following = _number(fields, "next", MAX_ITERATION + 1)
     if fields.get("_iterlog") == "fence":
-        by = "".join(letter if letter.isprintable() else "�" for letter in str(fields.get("by")))
-        return Commit(number, (), Fence(number, _number(fields, "next"), _number(fields, "last"), by))
-    return Commit(number, tuple(lines[1:]), None, _number(fields, "next"))
+        by = "".join(letter if letter.isprintable() else "�" for letter in str(fields.get("by"))[:_LONGEST_NAME])
+        return Commit(number, (), Fence(number, following, _number(fields, "last", number - 1), by))
+    return Commit(number, tuple(lines[1:]), None, following)
 
 
 def commits_of(lines: Iterable[bytes], first: int) -> Iterator[Commit]:
@@ -166,9 +169,17 @@ def _following(line: bytes) -> int:
     return lines_to_follow(line) or 0
 
 
-def _number(fields: dict[str, Any], name: str) -> int:
+def _fields_of(control: bytes) -> dict[str, Any] | None:
+    """Return what a control line says; None when it is damaged, or none of ours, whatever its checksum."""
+    try:
+        return json.loads(control) if has_checksum(control) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _number(fields: dict[str, Any], name: str, highest: int) -> int:
     number = fields.get(name)
-    return number if type(number) is int else -1
+    return number if type(number) is int and number <= highest else -1
 
 
 def _encoded(control: dict[str, object]) -> bytes:

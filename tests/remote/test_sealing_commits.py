@@ -97,3 +97,39 @@ def test_a_line_of_others_is_no_control_line() -> None:
     ):
         commit = parse_commit(0, append_body([line], 0)[0])
         assert (commit.fence, commit.lines) == (None, (line,))
+
+
+@pytest.mark.parametrize("kind", [b"append", b"fence"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'"next":' + b"9" * 5000,
+        b'"next":%d' % (2**63 + 1),
+        b'"next":-1',
+        b'"next":4,"_more":' + b"9" * 5000,
+        b'"next":' + b"[" * 100_000 + b"]" * 100_000,
+        b'"next":"4"',
+        b'"next":}',
+        b'"next":4 \xff',
+    ],
+    ids=lambda said: said[:20].decode(errors="replace"),
+)
+def test_a_control_line_that_lies_is_damage(kind: bytes, said: bytes) -> None:
+    """Its checksum fits, and it says what no number can be: it ends no reader, and no number comes of it."""
+    body = with_checksum(b'{"_iterlog":"' + kind + b'",' + said) + b"\n"
+    for commit in (parse_commit(7, body), *commits_of([body[:-1]], 7)):
+        assert commit.next_iteration() is None
+        assert (commit.fence is not None) == (kind == b"fence")
+        assert commit.above() == 0
+
+
+def test_a_fence_never_points_ahead() -> None:
+    """The newest commit with records stands before it; who made it is shown without control characters, and short."""
+    by = r"\u001b[2J" + "x" * 10_000
+    fence = parse_commit(
+        7, with_checksum(b'{"_iterlog":"fence","next":3,"last":7,"by":"%b"' % by.encode()) + b"\n"
+    ).fence
+    assert fence is not None
+    assert (fence.last, fence.next_number) == (-1, 3)
+    assert fence.by.isprintable()
+    assert len(fence.by) < 1000
