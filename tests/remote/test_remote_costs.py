@@ -172,12 +172,14 @@ def test_an_idle_follower_asks_once_a_look_and_less_and_less(metered: Metered, m
 
 
 def test_the_own_counts_agree_with_the_wire(metered: Metered) -> None:
-    """stats() tells what the proxy saw, through appends, reads, segments, folders that are missing, and removals."""
+    """stats() tells what the proxy saw, through appends, reads, segments, and folders that are missing."""
     with metered.proxy.counting() as counts, iterlog.open_history(metered.url) as history:
         assert isinstance(history, iterlog.SupportsRequestCounts)
-        history.save(code=PAYLOAD, metrics={}, feedback="")
-        put_commits(metered.place, range(1, 1002))
+        assert list(history.read()) == []
+        put_segment(metered.place, 0)
+        put_commits(metered.place, range(1000, 1030))
         list(history.read())
+        history.save(code=PAYLOAD, metrics={}, feedback="")
         history.resume()
         history.save(code=PAYLOAD, metrics={}, feedback="")
         assert isinstance(history, iterlog.SupportsSegments)
