@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -153,10 +154,11 @@ class PartReader:
 
     def unfinished_in(self, part: Part) -> Iterator[tuple[int, int]]:
         """Yield where appends that never came to their end stand: behind which line's number, and how many lines."""
-        number, found = part.first, list[tuple[int, int]]()
+        waiting: deque[tuple[int, int]] = deque()  # the offset behind each, and its lines; known before those around it
+        number = part.first
 
-        def note(_stop: int, count: int) -> None:
-            found.append((number, count))
+        def note(stop: int, count: int) -> None:
+            waiting.append((stop, count))
 
         with self.opened(part) as descriptor, contextlib.suppress(CorruptionError):  # which reading tells of
             lines = (
@@ -164,9 +166,11 @@ class PartReader:
                 if part.codec is None
                 else SealedSegment(FileSource(descriptor)).lines(on_unfinished=note)
             )
-            for _ in lines:
+            for offset, _ in lines:
+                while waiting and waiting[0][0] < offset:
+                    yield number, waiting.popleft()[1]
                 number += 1
-        yield from found
+        yield from ((number, count) for _, count in waiting)
 
     def part_backward(self, part: Part) -> Iterator[tuple[int, bytes]]:
         """Yield what `part_forward` yields of the whole file, newest first."""
