@@ -56,11 +56,11 @@ _HOMES = {
     "Lag": "reports",
     "MirrorStatus": "reports",
     "ResumePoint": "reports",
+    "SpoolState": "reports",
+    "SpoolStatus": "reports",
     "VerifyReport": "reports",
     "FileChange": "reports",
     "SegmentFooter": "segments.footer",
-    "SpoolState": "spool.status",
-    "SpoolStatus": "spool.status",
     "HistoryStore": "store",
     "HistoryURL": "url",
 }
@@ -105,10 +105,10 @@ if TYPE_CHECKING:
     from iterlog.reports import MirrorStatus as MirrorStatus
     from iterlog.reports import Requests as Requests
     from iterlog.reports import ResumePoint as ResumePoint
+    from iterlog.reports import SpoolState as SpoolState
+    from iterlog.reports import SpoolStatus as SpoolStatus
     from iterlog.reports import VerifyReport as VerifyReport
     from iterlog.segments.footer import SegmentFooter as SegmentFooter
-    from iterlog.spool.status import SpoolState as SpoolState
-    from iterlog.spool.status import SpoolStatus as SpoolStatus
     from iterlog.store import HistoryStore as HistoryStore
     from iterlog.url import HistoryURL as HistoryURL
 

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from iterlog.position import Durability, Position
-    from iterlog.reports import FileChange, Requests
+    from iterlog.reports import FileChange, Requests, SpoolStatus
     from iterlog.segments.footer import SegmentFooter
-    from iterlog.spool.status import SpoolStatus
 
 __all__ = [
     "SupportsClaim",

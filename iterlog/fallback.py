@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from iterlog.errors import HistoryNotFoundError, IterlogError, UnavailableError
 from iterlog.lines import DamagedLineError, decode_line, salvage
-from iterlog.places import state_directory
+from iterlog.places import check_private, state_directory
 from iterlog.position import Durability
 from iterlog.reader import logger
 from iterlog.registry import open_history
-from iterlog.spool.places import check_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -44,6 +44,7 @@ __all__ = [
     "lines_to_follow",
     "salvage",
     "stored_hash_differs",
+    "timestamp_of",
     "with_checksum",
 ]
 
@@ -176,6 +177,14 @@ def holds_record(line: bytes) -> bool:
     except DamagedLineError:
         return salvage(line) is not None
     return True
+
+
+def timestamp_of(line: bytes) -> dt.datetime | None:
+    """Return when a line's record was made; None when it does not say, or is damaged."""
+    try:
+        return decode_line(line).timestamp
+    except DamagedLineError:
+        return None
 
 
 def is_whole_append(tail: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from iterlog.url import HistoryURL
 
 _LOCAL_SCHEMES = {"file", "jsonl", "rotating", "rotating+file"}
+_OTHERS_MAY_WRITE = 0o022
 
 
 def identity_of(url: HistoryURL) -> str:
@@ -59,3 +61,23 @@ def state_directory() -> Path:
     except RuntimeError:
         raise UnavailableError("this user has no home; set XDG_STATE_HOME, or name a directory with spool=") from None
     return base / "iterlog"
+
+
+def check_private(directory: Path) -> None:
+    """Refuse a directory that another user could have put records into; one that is not there yet is fine.
+
+    Raises:
+        UnavailableError: It is not this user's alone.
+    """
+    try:
+        found = directory.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UnavailableError(f"its directory cannot be looked at: {error}") from error
+    if not hasattr(os, "geteuid"):
+        return
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE:
+        raise UnavailableError(
+            f"its directory {str(directory)!r} is not this user's alone, so others could have put records there"
+        )

@@ -13,13 +13,12 @@ from iterlog.copying.appending import Step, copied
 from iterlog.copying.bookmarks import Bookmark, parse_place, place_text, sha256_of
 from iterlog.copying.overlap import DivergedError, overlap_of
 from iterlog.errors import ConfigError, CorruptionError
-from iterlog.lines import DamagedLineError, decode_line, holds_record
+from iterlog.lines import holds_record, timestamp_of
 from iterlog.position import START, Position
 from iterlog.reader import logger
 from iterlog.reports import Lag
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterator
 
     from iterlog.copying.bookmarks import BookmarkFile
@@ -202,18 +201,11 @@ def lag_behind(source: HistoryStore, position: Position) -> Lag:
     count, since = 0, None
     for _, line in source.lines(position):
         count += 1
-        since = since or _time_of(line)
+        since = since or timestamp_of(line)
     if since is None:
         return Lag(count, 0.0)
     now = type(since).now(since.tzinfo)
     return Lag(count, max(0.0, (now - since).total_seconds()))
-
-
-def _time_of(line: bytes) -> dt.datetime | None:
-    try:
-        return decode_line(line).timestamp
-    except DamagedLineError:
-        return None
 
 
 def _mark_of(step: Step, copy_before: str) -> Bookmark:

@@ -35,7 +35,7 @@ from iterlog.remote.client import (
 )
 from iterlog.remote.commits import append_body, fence_body, parse_commit
 from iterlog.remote.layout import BOUNDARIES, BUCKET, MARKER, PROBE, bucket_of, buckets_in, commit_key
-from iterlog.remote.tail import Tail, find_tail, now
+from iterlog.remote.tail import ASLEEP_S, Tail, find_tail, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -55,8 +55,6 @@ _SENDS_WHEN_AWAY = 4
 _AWAY_PATIENCE_S = 3.0
 _LONGEST_BACKOFF_S = 1.0
 _STEPS_BEFORE_A_LOOK = 8
-_ASLEEP_S = 600.0
-"""Behind a tail that was read so long ago a bucket may have been collected meanwhile, and its names be free again."""
 
 _proven: set[str] = set()
 """Stores, with their roots, that refused to create what was there; the same for all handles of a process."""
@@ -152,7 +150,7 @@ class Committer:
             number, known_at, sent_at = tail.number + 1, tail.known_at, now()
             stored = self._create(number, body)
             if stored is None:
-                if now() - known_at > _ASLEEP_S and not self._surely_stands(number, body):
+                if now() - known_at > ASLEEP_S and not self._surely_stands(number, body):
                     tail = self._look()
                     continue
                 return self._advance(tail, number, body, sent_at)
@@ -272,7 +270,7 @@ class Committer:
 
     def _catch_up(self, tail: Tail) -> Tail:
         """Read what was committed since; one request when that is nothing."""
-        if now() - tail.known_at > _ASLEEP_S:
+        if now() - tail.known_at > ASLEEP_S:
             if self._fence < 0:
                 return self._look()
             known_at = now()

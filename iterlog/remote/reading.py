@@ -29,7 +29,7 @@ from iterlog.remote.layout import (
     segment_key,
 )
 from iterlog.remote.prefetch import USUAL_SIZE, WIDTH, prefetched
-from iterlog.remote.tail import newest_number, now
+from iterlog.remote.tail import ASLEEP_S, newest_number, now
 from iterlog.segments.limits import Budget
 from iterlog.segments.segment import SealedSegment
 from iterlog.segments.source import BytesSource
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _POLLS_BEFORE_A_LISTING = 8
-_ASLEEP_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class CommitReader:
         """
         number = first
         end, ended_at = self._end
-        if first == end and now() - ended_at < _ASLEEP_S:
+        if first == end and now() - ended_at < ASLEEP_S:
             # Who follows asks for the next one: one request while there is none.
             for _ in range(_POLLS_BEFORE_A_LISTING):
                 commit = self.commit(number)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _MOST_LOOKS = 5
 
+ASLEEP_S = 600.0
+"""What was read so long ago proves nothing: a bucket may have been collected meanwhile, and its names be free again."""
+
 
 @dataclass(frozen=True)
 class Tail:

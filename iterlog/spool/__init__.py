@@ -18,7 +18,6 @@ A spool is a directory:
 - `iterlog.spool.target`: the store behind it, as one handle that may be away
 - `iterlog.spool.files`, `iterlog.spool.drained`, `iterlog.spool.state`: the directory
 - `iterlog.spool.places`: where it is
-- `iterlog.spool.status`: what it tells
 
 Errors: what the spool itself cannot take (its disk is full) is raised as by any local history; nothing was written.
 `iterlog.UnavailableError` comes from reading what only the store knows while it is away, and when a number is wanted

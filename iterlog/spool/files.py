@@ -342,6 +342,3 @@ class SpoolFiles:
 def this_boot() -> int:
     """Return a number for this boot of the machine."""
     return zlib.crc32(boot_id().encode()) or 1
-
-
-__all__ = ["SpoolFiles", "this_boot"]

@@ -19,22 +19,21 @@ from iterlog.errors import (
     IterlogError,
     UnavailableError,
 )
-from iterlog.lines import DamagedLineError, decode_line
+from iterlog.lines import timestamp_of
 from iterlog.options import resolve_options
 from iterlog.places import identity_of
 from iterlog.reader import COMMON_OPTIONS, logger
 from iterlog.registry import find_backend, open_parsed
+from iterlog.reports import SpoolState, SpoolStatus
 from iterlog.spool.draining import Drain
 from iterlog.spool.files import SpoolFiles
 from iterlog.spool.places import spool_directory
 from iterlog.spool.reading import SpooledReader
-from iterlog.spool.status import SpoolState, SpoolStatus
 from iterlog.spool.target import Target
 from iterlog.spool.worker import Outcome, Worker
 from iterlog.store import HistoryStore
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterator, Sequence
 
     from iterlog.position import Durability, Position
@@ -248,7 +247,7 @@ class SpooledHistory(HistoryStore, SupportsSpool):
     def _status(self) -> SpoolStatus:
         target, waiting, size, oldest = self._target, self._waiting(), 0, None
         for count, (_, line) in enumerate(self._files.lines(self._files.map.last_end())):
-            oldest = oldest if count else _time_of(line)
+            oldest = oldest if count else timestamp_of(line)
             size += len(line) + 1
         through = target.state is SpoolState.THROUGH
         return SpoolStatus(
@@ -329,13 +328,6 @@ def _spooled_class(backend: type[HistoryStore]) -> type[SpooledHistory]:
     """Return the class for a store: a spool has those abilities of its store that loops need."""
     bases = [with_ability for ability, with_ability in _ABILITIES.items() if issubclass(backend, ability)]
     return type("SpooledHistory", tuple(bases) or (SpooledHistory,), {"__doc__": SpooledHistory.__doc__})
-
-
-def _time_of(line: bytes) -> dt.datetime | None:
-    try:
-        return decode_line(line).timestamp
-    except DamagedLineError:
-        return None
 
 
 _live: weakref.WeakSet[SpooledHistory] = weakref.WeakSet()

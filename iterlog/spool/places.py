@@ -9,21 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from typing import TYPE_CHECKING
 
-from iterlog.errors import ConfigError, UnavailableError
+from iterlog.errors import ConfigError
 from iterlog.options import boolean
-from iterlog.places import identity_of, state_directory
+from iterlog.places import check_private, identity_of, state_directory
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from iterlog.url import HistoryURL
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 40
-_OTHERS_MAY_WRITE = 0o022
 
 
 def spool_directory(given: object, url: HistoryURL) -> str | None:
@@ -57,23 +53,3 @@ def default_directory(url: HistoryURL) -> str:
     home = state_directory()
     check_private(home)
     return str(home / "spool" / f"{safe or 'history'}-{digest}")
-
-
-def check_private(directory: Path) -> None:
-    """Refuse a directory that another user could have put records into; one that is not there yet is fine.
-
-    Raises:
-        UnavailableError: It is not this user's alone.
-    """
-    try:
-        found = directory.lstat()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise UnavailableError(f"its directory cannot be looked at: {error}") from error
-    if not hasattr(os, "geteuid"):
-        return
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE:
-        raise UnavailableError(
-            f"its directory {str(directory)!r} is not this user's alone, so others could have put records there"
-        )

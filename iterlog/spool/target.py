@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from iterlog.abilities import SupportsClaim, SupportsFence
 from iterlog.errors import ConflictError, HistoryClosedError, HistoryNotFoundError, IterlogError, UnavailableError
 from iterlog.reader import logger
-from iterlog.spool.status import SpoolState
+from iterlog.reports import SpoolState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
