@@ -100,6 +100,7 @@ class SupportsSegments(ABC):
         Raises:
             ConflictError: Another process is at it and did not come to its end within a minute.
             UnavailableError: The storage refused; the parts that were not yielded are still there.
+            UnsupportedOperationError: ``recompress``, where a sealed part is never changed.
         """
 
 

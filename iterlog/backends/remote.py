@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from iterlog.abilities import SupportsFence, SupportsNumbering, SupportsRequestCounts, SupportsSegments
 from iterlog.background import Background
-from iterlog.errors import ConfigError, CorruptionError, HistoryNotFoundError
+from iterlog.errors import ConfigError, CorruptionError, HistoryNotFoundError, UnsupportedOperationError
 from iterlog.lines import holds_record
 from iterlog.options import Option, boolean, count, duration
 from iterlog.position import Durability, Position
@@ -260,14 +260,21 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
                 raise CorruptionError(f"bucket {bucket:,} has no footer that can be read", url=self.url)
             yield Position.of(bucket * BUCKET), footer
 
-    def compact(self, *, recompress: bool = False, dry_run: bool = False) -> Iterator[FileChange]:  # noqa: ARG002 - as it says
+    def compact(self, *, recompress: bool = False, dry_run: bool = False) -> Iterator[FileChange]:
         """Seal full buckets, and with ``collect=true`` remove the commits of those sealed a week ago; yield each.
 
         Args:
-            recompress: Has no effect: a segment is never changed.
+            recompress: Refused: a segment is never changed.
             dry_run: Only say what would be done.
+
+        Raises:
+            UnsupportedOperationError: ``recompress`` was asked for.
         """
         self._check_open()
+        if recompress:
+            raise UnsupportedOperationError(
+                "a segment in an object store is never changed; leave recompress out", url=self.url
+            )
         yield from self._sealer.seal(dry_run=dry_run)
         if self._collect:
             yield from self._sealer.collect(dry_run=dry_run)

@@ -119,7 +119,7 @@ def prune(url: str | None, dry_run: bool, form: Format, **limits: str | None) ->
     ],
 )
 @url_argument
-@click.option("--recompress", is_flag=True, help="Write every sealed file anew at this codec and level.")
+@click.option("--recompress", is_flag=True, help="Write every sealed file of a set anew at this codec and level.")
 @click.option("--codec", metavar="CODEC", help="zstd or gzip.")
 @click.option("--level", metavar="N", help="Compression level; for zstd 9 by default, for gzip the fastest.")
 @click.option("--max-records", metavar="N", help="Merge up to so many records; 1000 by default.")

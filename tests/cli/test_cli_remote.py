@@ -71,6 +71,13 @@ def test_what_only_sets_can_do_is_refused_with_what_to_do(command: str, url: str
     assert "iterlog compact" in result.stderr
 
 
+def test_segments_are_not_recompressed(url: str) -> None:
+    """They are never changed, and ``compact --recompress`` says so instead of passing it over."""
+    result = call("compact", "--recompress", url)
+    assert (result.exit_code, result.stdout) == (ExitCode.ERROR, "")
+    assert "recompress" in result.stderr
+
+
 @pytest.mark.parametrize("command", ["show", "last", "stats", "verify", "compact"])
 def test_exit_codes_tell_what_is_wrong_with_the_store(
     command: str, s3: Place, rclone_s3: Place, monkeypatch: pytest.MonkeyPatch

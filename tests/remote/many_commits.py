@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import iterlog
 from iterlog.remote.layout import BUCKET, commit_key, segment_key
-from iterlog.segments.sealing import seal
+from iterlog.segments.sealing import seal_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,9 +30,7 @@ def put_commits(place: Place, numbers: Iterable[int]) -> None:
 def put_segment(place: Place, bucket: int) -> None:
     """Create a segment, as it stands where the commits of its bucket were collected."""
     plain = b"".join(_lines(range(bucket * BUCKET, (bucket + 1) * BUCKET)))
-    parts: list[bytes] = []
-    seal([plain], len(plain), parts.append)
-    place.back_door.put(f"{ROOT}/{segment_key(bucket)}", b"".join(parts))
+    place.back_door.put(f"{ROOT}/{segment_key(bucket)}", seal_bytes(plain)[0])
 
 
 def _lines(numbers: Iterable[int]) -> list[bytes]:
