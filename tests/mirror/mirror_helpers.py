@@ -1,9 +1,8 @@
-"""Waiting for copies, copies that go away and come back, and what both hold."""
+"""Copies that go away and come back, and what they hold."""
 
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import iterlog
@@ -11,11 +10,9 @@ from iterlog import UnavailableError
 from iterlog.backends.memory import MemoryHistory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from iterlog import Durability, Position
-
-_LONGEST_WAIT_S = 60.0
 
 
 class AwayHistory(MemoryHistory):
@@ -62,14 +59,6 @@ def come_back() -> None:
     """Let everything work again."""
     AwayHistory.failure = None
     AwayHistory.go_on.set()
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """Wait until something is so, and fail when it never is."""
-    deadline = time.monotonic() + _LONGEST_WAIT_S
-    while not true():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.01)
 
 
 def save(history: iterlog.HistoryStore, *numbers: int) -> None:

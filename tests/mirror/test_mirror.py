@@ -9,7 +9,8 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from mirror_helpers import lines_of, mirror_threads, save, wait_until
+from mirror_helpers import lines_of, mirror_threads, save
+from waiting import wait_until
 
 import iterlog
 from iterlog.jobs.sync import sync

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from appended import record
+from waiting import wait_until
 
 from iterlog import ConflictError, RecordError, UnavailableError, WriteUncertainError, open_history
 from iterlog.backends.remote import RemoteHistory
@@ -83,16 +84,14 @@ def test_time_commits_what_waits(url: str) -> None:
     with batched(url, batch_interval="50ms", batch_records=1000) as history:
         for i in range(2):
             history.append(record(str(i)))
-            while len(found(url)) <= i:
-                time.sleep(0.01)
+            wait_until(lambda: len(found(url)) > i)  # noqa: B023 - called at once
 
 
 def test_a_handle_that_is_dropped_still_commits_in_time(url: str) -> None:
     """What waits keeps the handle that has to commit it."""
     batched(url, batch_interval="50ms").append(record("kept"))
     gc.collect()
-    while not found(url):
-        time.sleep(0.01)
+    wait_until(lambda: bool(found(url)))
     gc.collect()
     assert not batching._waiting
 
@@ -196,8 +195,7 @@ def test_an_error_that_is_final_surfaces(kind: type[Exception], url: str, monkey
         history._committer._checked = True
         committing._proven.add(history._client.identity)
     history.append(record("lost"))
-    while history._batch is not None and history._batch._error is None:
-        time.sleep(0.01)
+    wait_until(lambda: history._batch is not None and history._batch._error is not None)
     with pytest.raises(kind):
         history.append(record("next"))
     with pytest.raises(kind):

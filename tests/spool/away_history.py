@@ -18,7 +18,7 @@ from iterlog.backends.jsonl import JsonlHistory
 from iterlog.spool import worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import pytest
 
@@ -177,11 +177,3 @@ def record(number: int | None, code: str = "pass") -> iterlog.IterationRecord:
 def numbers(history: iterlog.HistoryStore) -> list[int | None]:
     """Return the numbers that a handle reads."""
     return [found.iteration for found in history]
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for something that another thread brings about."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.005)

@@ -8,7 +8,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from away_history import AwayHistory, Place, Weather, make_place, numbers, record, wait_until
+from away_history import AwayHistory, Place, Weather, make_place, numbers, record
+from waiting import wait_until
 
 import iterlog
 from iterlog import ConflictError, SpoolState, UnavailableError, UnsupportedOperationError

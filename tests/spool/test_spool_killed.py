@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from away_history import Place, Weather, make_place, numbers, record, wait_until
+from away_history import Place, Weather, make_place, numbers, record
 from fault_files import quick_directory
 from fault_processes import Child
 from fault_strace import count_calls, kill_at
+from waiting import wait_until
 
 from iterlog import SpoolState
 from iterlog.spool import files, worker
@@ -249,7 +250,8 @@ def test_a_forked_child_appends_too(place: Place) -> None:
 
 UNCLOSED = """
 import pathlib, sys
-from away_history import AwayHistory, Place, Weather, record, wait_until
+from away_history import AwayHistory, Place, Weather, record
+from waiting import wait_until
 place = Place(pathlib.Path(sys.argv[1]))
 history = place.open()
 place.let(Weather.HANGING)

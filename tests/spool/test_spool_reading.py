@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from away_history import Place, Weather, make_place, numbers, record, wait_until
+from away_history import Place, Weather, make_place, numbers, record
 from fault_shim import fault, shimmed
+from waiting import wait_until
 
 import iterlog
 from iterlog import CorruptionError, Position, SpoolState, UnavailableError

@@ -6,7 +6,8 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from away_history import AwayHistory, Place, Weather, make_place, wait_until
+from away_history import AwayHistory, Place, Weather, make_place
+from waiting import wait_until
 
 import iterlog
 from iterlog import loop
