@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +16,21 @@ if TYPE_CHECKING:
 
 _LOCAL_SCHEMES = {"file", "jsonl", "rotating", "rotating+file"}
 _OTHERS_MAY_WRITE = 0o022
+_ADDRESSES = ("endpoint_url", "client_kwargs.endpoint_url", "account_name", "account_host")
+"""Storage options that name another store. Others, credentials above all, change while a history stays the same."""
 
 
 def identity_of(url: HistoryURL) -> str:
     """Return the text that says which history a URL means; the same for each way to write the same local path."""
     if url.scheme in _LOCAL_SCHEMES:
         return os.path.abspath(url.path)  # noqa: PTH100 - links are kept: a file that becomes a set keeps its name
-    storage = sorted((name, str(value)) for name, value in {**url.query, **url.keywords}.items() if name[:3] == "fs.")
+    options = {name: str(value) for name, value in {**url.query, **url.keywords}.items() if name.startswith("fs.")}
+    options |= _addresses_in(url.keywords.get("storage_options"))
     text = f"{url.scheme}://{url.host}{url.path.rstrip('/')}"
-    if not storage:
+    if not options:
         return text
     # Another endpoint is another store; its options may hold what must not stand in a file.
-    return f"{text}#{hashlib.sha256(repr(storage).encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    return f"{text}#{hashlib.sha256(repr(sorted(options.items())).encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def place_of(url: HistoryURL) -> str:
@@ -81,3 +85,13 @@ def check_private(directory: Path) -> None:
         raise UnavailableError(
             f"its directory {str(directory)!r} is not this user's alone, so others could have put records there"
         )
+
+
+def _addresses_in(storage_options: object) -> dict[str, str]:
+    """Return what names another store in storage options given as a dict, as ``fs.`` options in a URL name it."""
+    if not isinstance(storage_options, Mapping):
+        return {}
+    client = storage_options.get("client_kwargs")
+    inner = {f"client_kwargs.{name}": value for name, value in client.items()} if isinstance(client, Mapping) else {}
+    given = {**storage_options, **inner}
+    return {f"fs.{name}": str(given[name]) for name in _ADDRESSES if given.get(name) is not None}
