@@ -34,7 +34,7 @@ from iterlog.remote.client import (
     UndecidedError,
 )
 from iterlog.remote.commits import append_body, fence_body, parse_commit
-from iterlog.remote.layout import BOUNDARIES, BUCKET, MARKER, PROBE, bucket_of, buckets_in, commit_key
+from iterlog.remote.layout import BOUNDARIES, BUCKET, LAST_COMMIT, MARKER, PROBE, bucket_of, buckets_in, commit_key
 from iterlog.remote.tail import ASLEEP_S, Tail, find_tail, now
 
 if TYPE_CHECKING:
@@ -144,6 +144,8 @@ class Committer:
     def _commit(self, body_behind: Callable[[Tail], bytes], tail: Tail) -> Tail:
         losses = 0
         while True:
+            if tail.number >= LAST_COMMIT:
+                raise UnsupportedOperationError("its names leave no number for another commit", url=self._url)
             body = body_behind(tail)
             if len(body) > MAX_OBJECT:
                 raise RecordError(f"an append of {len(body):,} bytes is too long for one object, {MAX_OBJECT:,}")

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 BUCKET = 1000
 """Commits in a bucket: as many as one page of a listing shows."""
 
+LAST_COMMIT = 10**10 * BUCKET - 1
+"""The highest number whose bucket has a name."""
+
 MARKER = "_iterlog.json"
 PROBE = "_probe"
 LOG = "log"

@@ -64,6 +64,14 @@ class Overview:
         """The newest bucket; -1 when there is none."""
         return max((*self.logs, *self.segments), default=-1)
 
+    def before(self, bucket: int) -> int:
+        """Return the newest bucket before one; -1 when there is none."""
+        return max((each for each in (*self.logs, *self.segments) if each < bucket), default=-1)
+
+    def from_on(self, bucket: int) -> int:
+        """Return the oldest bucket from one on; the one itself when there is none."""
+        return min((each for each in (*self.logs, *self.segments) if each >= bucket), default=bucket)
+
 
 class CommitReader:
     """Reads the commits of one history.
@@ -125,6 +133,9 @@ class CommitReader:
                 if bucket in overview.segments:
                     yield from reversed(list(self._of_segment(bucket, bucket * BUCKET, number + 1)))
                     number = bucket * BUCKET - 1
+                    continue
+                if self._is_gap(first := (overview.before(bucket) + 1) * BUCKET, number):
+                    number = first - 1
                     continue
             numbers = range(number, max(bucket * BUCKET, number - wanted + 1) - 1, -1)
             asks = [partial(at_hand.get, each) if each in at_hand else partial(self.commit, each) for each in numbers]
@@ -201,6 +212,10 @@ class CommitReader:
                 bucket = sealed[-1] + 1
                 last = bucket * BUCKET - 1
                 continue
+            following = overview.from_on(bucket)
+            if following > bucket and self._is_gap(start, following * BUCKET - 1):
+                bucket, last = following, following * BUCKET - 1
+                continue
             sizes = {number: size for number, size in self.numbers_in(bucket).items() if number >= start}
             last = (bucket + 1) * BUCKET - 1 if bucket < overview.newest else max(sizes, default=start - 1)
             yield from self._of_log(start, last, sizes)
@@ -251,6 +266,16 @@ class CommitReader:
             else:
                 incomplete = bucket
                 self._on_damage(Position.of(number + 1), f"commit {number:,} is missing")
+
+    def _is_gap(self, first: int, last: int) -> bool:
+        """Whether whole buckets are missing that no listing has, told as one damage: names can be far apart.
+
+        Listings may be behind, the objects at both ends are not.
+        """
+        if bucket_of(first) == bucket_of(last) or any(self.commit(number) is not None for number in (first, last)):
+            return False
+        self._on_damage(Position.of(last + 1), f"commits {first:,} to {last:,} are missing")
+        return True
 
     def _is_sealed(self, bucket: int) -> bool:
         entries = self._asked(lambda: self._client.entries(SEGMENTS))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from iterlog.remote.client import MissingObjectError
 from iterlog.remote.commits import Commit, parse_commit
-from iterlog.remote.layout import LOG, buckets_in, commit_key, log_of, number_in
+from iterlog.remote.layout import BUCKET, LOG, bucket_of, buckets_in, commit_key, log_of, number_in
 
 if TYPE_CHECKING:
     from iterlog.remote.client import ObjectClient
@@ -54,16 +54,23 @@ def now() -> float:
     return time.clock_gettime(_CLOCK)
 
 
-def newest_number(client: ObjectClient) -> int:
+def newest_number(client: ObjectClient, before: int | None = None) -> int:
     """Return the number of the newest commit, -1 when there is none: two listings.
+
+    Args:
+        client: The store.
+        before: Look at lower numbers only.
 
     Raises:
         UndecidedError, RefusedError: The store cannot be read.
     """
     buckets = buckets_in(entry.name for entry in client.entries(LOG))
     for bucket in reversed(buckets):  # the newest one, unless all its names are somebody else's
+        if before is not None and before <= bucket * BUCKET:
+            continue
         names = (number_in(entry.name) for entry in client.entries(log_of(bucket)))
-        newest = max((number for number in names if number is not None), default=-1)
+        numbers = [number for number in names if number is not None and bucket_of(number) == bucket]
+        newest = max((number for number in numbers if before is None or number < before), default=-1)
         if newest >= 0:
             return newest
     return -1
@@ -92,13 +99,17 @@ def _tail_at(client: ObjectClient, newest: int, known_at: float) -> Tail:
     commits: list[Commit] = []
     damaged = above = 0
     following: int | None = None
-    for number in range(newest, -1, -1):
+    number = newest + 1
+    while number > 0:
+        number -= 1
         try:
             commit = parse_commit(number, client.get(commit_key(number)))
         except MissingObjectError:
             if number == newest:
                 raise
-            damaged += 1
+            stands = newest_number(client, before=number)  # so many may be missing that nobody waits for all of them
+            damaged += number - stands
+            number = stands + 1
             continue
         commits.append(commit)
         following = commit.next_iteration()
