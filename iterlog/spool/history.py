@@ -152,7 +152,7 @@ class SpooledHistory(HistoryStore, SupportsSpool):
 
     @contextlib.contextmanager
     def _one_look(self) -> Iterator[None]:
-        with contextlib.ExitStack() as look:
+        with self._reader.as_of_now(), contextlib.ExitStack() as look:
             if self._target.reachable:
                 try:
                     self._target.asked(lambda store: look.enter_context(store._one_look()))  # noqa: SLF001 - as above

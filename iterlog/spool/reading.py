@@ -7,6 +7,8 @@ by their bytes.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -39,6 +41,7 @@ class SpooledReader:
         self._files = files
         self._target = target
         self._url = url
+        self._look = threading.local()
 
     def forward(self, start: Position) -> Iterator[Line]:
         """Yield the lines behind a position, oldest first; see `HistoryReader._scan`."""
@@ -73,6 +76,9 @@ class SpooledReader:
             count: After how many the caller most likely stops.
         """
         in_store, attempted = self._files.map.last_end(), self._files.map.attempted()
+        seen = getattr(self._look, "in_store", None)
+        if seen is not None:
+            in_store, attempted = seen, 0
         passed: int | None = None
         for waiting, line in self._files.lines_back():
             if in_store < waiting <= attempted:
@@ -97,6 +103,19 @@ class SpooledReader:
         for position, line in self._noting(found):
             entry = _entry_at(self._files.map, position)
             yield (self._files.position_of(entry.end) if entry else position), line
+
+    @contextlib.contextmanager
+    def as_of_now(self) -> Iterator[None]:
+        """Have reading backwards in a block, by this thread, take for waiting whatever the store has not got yet.
+
+        Inside, the store may be read as it was when the block began. What is drained meanwhile is then not in that, and
+        is told from the backlog, where the newest line stays.
+        """
+        self._look.in_store = self._files.map.last_end()
+        try:
+            yield
+        finally:
+            self._look.in_store = None
 
     # where to begin
 
