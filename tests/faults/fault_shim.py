@@ -80,7 +80,7 @@ def shimmed(test: Callable[..., None]) -> Callable[..., None]:
             missing("the shim knows the C library of Linux only")
         command = [sys.executable, "-W", "error", "-c", _RUN, test.__module__, test.__name__, str(tmp_path)]
         own = str(Path(inspect.getfile(test)).parent)
-        path = os.pathsep.join([own, str(_HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+        path = os.pathsep.join([own, str(_HERE), str(_HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
         variables = {**os.environ, "LD_PRELOAD": _library(), "PYTHONPATH": path, _INSIDE: "1"}
         done = subprocess.run(
             [*command, json.dumps(given)], env=variables, capture_output=True, text=True, timeout=60, check=False
