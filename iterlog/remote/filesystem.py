@@ -101,7 +101,9 @@ class FilesystemClient:
         try:
             with shared.creating:
                 _allow_large(data)
+                shared.check_open()
                 shared.system.pipe_file(self._path(key), data, mode="create")
+                shared.check_open()
         except Exception as error:
             # No connection there was, nor one that another thread just gave back, can have carried it.
             fresh = began - answered_at > KEPT_ALIVE_S and shared.answered_at == answered_at and self._given is None
@@ -181,15 +183,17 @@ class FilesystemClient:
         self, ask: Callable[[AbstractFileSystem], _T], counts: dict[str, int], empty: _T, *, patient: bool = True
     ) -> _T:
         """Make a request that changes nothing when it is made again, until it is answered or time is up."""
-        shared = self._shared()
         before = sys.exception()
         began, pause = time.monotonic(), _FIRST_PAUSE_S
         while True:
+            shared = self._shared()
             self.counter.add(**counts)
             try:
+                shared.check_open()
                 answer = ask(shared.system)
+                shared.check_open()
             except Exception as error:
-                cause = cause_of(error, before)
+                cause = Cause.UNKNOWN if shared.ended else cause_of(error, before)
                 shared.works = shared.works or cause in {Cause.MISSING, Cause.EMPTY}
                 if cause is Cause.MISSING:
                     raise MissingObjectError from error
@@ -199,7 +203,7 @@ class FilesystemClient:
                 allowed = _AWAY_PATIENCE_S if cause is Cause.AWAY else _BUSY_PATIENCE_S
                 # Later on, such an error is the client's: its first request is where it looks at all its options.
                 final = cause in FINAL or (cause is Cause.OPTIONS and not shared.works)
-                if not patient or final or waited + pause > allowed:
+                if not patient or final or shared.ended or waited + pause > allowed:
                     raise self._refusal(cause, detail_of(error, before), again=not final) from error
             else:
                 shared.works = True

@@ -30,15 +30,20 @@ class LoopThread:
 
     Attributes:
         loop: The loop, to be given to a file system.
+        ending: Whether what is under way is given up; fsspec returns None for that, as for what is done.
     """
 
     def __init__(self) -> None:
         self.loop = _Loop(_Selector())
+        self.ending = False
         self._thread = threading.Thread(target=self._run, name="iterlog-io", daemon=True)
         self._thread.start()
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Give up what is still under way, do a last thing, and end the thread."""
+        if self.ending:
+            return
+        self.ending = True
         future = asyncio.run_coroutine_threadsafe(_finish(last), self.loop)
         with contextlib.suppress(TimeoutError):  # closed by force below
             future.result(_LAST_S)

@@ -50,6 +50,20 @@ class Shared:
     works: bool = False
     answered_at: float = field(default=float("-inf"))
 
+    def check_open(self) -> None:
+        """Refuse what a request returns when it may have been given up: that looks like success.
+
+        Raises:
+            ConnectionAbortedError: The connections were closed.
+        """
+        if self.ended:
+            raise ConnectionAbortedError("the client was closed in another thread")
+
+    @property
+    def ended(self) -> bool:
+        """Whether its connections are closed, or about to be."""
+        return self.thread is not None and self.thread.ending
+
     def leave(self) -> None:
         """Use it no more; the last one to do so closes its connections."""
         with _all_lock:
