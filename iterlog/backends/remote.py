@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from iterlog.url import HistoryURL
 
 _LONGEST_POLL_S = 10.0
+_LAST_APPEND_S = 5.0
 _EASE_OFF = 10  # an idle follower waits a tenth of the time it has waited already
 _HIGHEST_LEVEL = 22
 _USERINFO = re.compile(r"://[^/]*@")
@@ -181,6 +182,7 @@ class RemoteHistory(HistoryStore, SupportsNumbering, SupportsFence, SupportsSegm
             if self._batch is not None:
                 self._batch.close()
             self._background.close()
+            self._committer.wait(_LAST_APPEND_S)
             self._client.close()
 
     # reading

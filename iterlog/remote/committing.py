@@ -134,6 +134,11 @@ class Committer:
         with self._lock:
             return self._look() if self._tail is None else self._catch_up(self._tail)
 
+    def wait(self, seconds: float) -> None:
+        """Wait, so long at most, for what another thread is appending."""
+        if self._lock.acquire(timeout=seconds):
+            self._lock.release()
+
     def forget(self) -> None:
         """Start anew in a forked child: what was claimed is the parent's."""
         self._lock = threading.RLock()

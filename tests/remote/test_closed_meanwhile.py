@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,3 +93,23 @@ def test_a_read_whose_request_is_given_up_is_an_error_that_may_pass(
             thread.join(JOINED_S)
             assert not thread.is_alive()
     assert isinstance(outcome[0], UnavailableError)
+
+
+def test_closing_waits_for_an_append_under_way(s3: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread's append is carried out on the connections it began with, and nothing is left of the handle."""
+    with FaultProxy(s3.server.address) as proxy:
+        history = opened(reachable(s3.through(proxy.address), monkeypatch))
+        history.append(record("one"))
+        hanging = FirstHangs(commits)
+        with proxy.failing(hanging), proxy.counting() as counts:
+            thread, outcome = in_a_thread(lambda: history.append(record("two")))
+            assert hanging.reached.wait(JOINED_S)
+            closing, _ = in_a_thread(history.close)
+            time.sleep(0.2)  # long enough to close, where nobody waits
+            proxy.release()
+            for each in (thread, closing):
+                each.join(JOINED_S)
+                assert not each.is_alive()
+        assert not isinstance(outcome[0], IterlogError)
+        assert counts.by_kind == {"PUT": 1}
+    assert not [each.name for each in threading.enumerate() if each.name == "iterlog-io"]
