@@ -326,7 +326,7 @@ class Committer:
         try:
             marker = json.loads(text)
             known = (marker["format"], marker["records_per_bucket"]) == (FORMAT, BUCKET)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise CorruptionError(f"the object {MARKER} is damaged ({error})", url=self._url) from error
         if not known:
             raise UnsupportedOperationError(
