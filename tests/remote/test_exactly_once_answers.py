@@ -204,9 +204,7 @@ def ours_where_it_exists(self: Committer, number: int, body: bytes) -> bytes | N
 
 
 @pytest.mark.parametrize("fault", [DropAfter(), AnswerAfter(500), Answer(412), Answer(409)], ids=repr)
-@pytest.mark.parametrize(
-    ("name", "careless"), [("_looked_at", another_always), ("_create", another_where_it_exists)], ids=str
-)
+@pytest.mark.parametrize(("name", "careless"), [("_looked_at", another_always), ("_create", another_where_it_exists)])
 def test_who_believes_an_answer_is_caught(
     name: str, careless: object, fault: Fault, near: tuple[Place, FaultProxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
